@@ -1,0 +1,154 @@
+"""The composition root: where all the parts become one server.
+
+Every other module knows only those of earlier chapters. What has to be
+joined late is joined here: the command line, the listening socket, the
+application, the server, and the handlers of other protocols.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from argparse import Namespace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+from . import __version__, config, listen, target
+from .contract import App
+from .lifespan import StartupFailed
+from .server import Server, Settings, Upgrade, on_signals
+
+UPGRADES: dict[bytes, Upgrade] = {}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit status.
+
+    0: stopped by a signal. 1: the address cannot be used. 2: bad usage.
+    3: the application could not be loaded, or its startup failed.
+    """
+    options = config.parse(sys.argv[1:] if arguments is None else arguments)
+    config.set_up_logging(options.log_level, options.use_colors)
+    try:
+        if options.env_file:
+            config.load_env(options.env_file)
+        name = options.app or "asgi_ref.demo:app"
+        app = target.load(name, options.app_dir, options.factory)
+        sock = bind(options)
+        app, version = as_asgi3(app, options.interface)
+        announce(sock, f"{name}  (ASGI {version}, {where(name)})")
+        asyncio.run(_serve(app, config.settings(options), sock))
+    except target.TargetError as error:
+        return fail(3, str(error))
+    except StartupFailed as error:
+        return fail(3, f"Startup failed: {error}")
+    except (listen.CannotListen, OSError) as error:
+        return fail(1, str(error))
+    return 0
+
+
+def fail(status: int, text: str) -> int:
+    """Print why the server does not run; return the exit status."""
+    print(text, file=sys.stderr)
+    return status
+
+
+def bind(options: Namespace) -> socket:
+    """Return the listening socket that was asked for."""
+    if options.fd is not None:
+        return listen.listen_fd(options.fd)
+    if options.uds:
+        return listen.listen_unix(options.uds, options.backlog)
+    return listen.listen(options.host, options.port, options.backlog)
+
+
+def as_asgi3(app: Any, interface: str = "auto") -> tuple[App, int]:
+    """Return an application to be called once, and the ASGI it speaks."""
+    if interface == "auto":
+        interface = target.interface(app)
+    return (target.asgi2(app), 2) if interface == "asgi2" else (app, 3)
+
+
+def where(name: str) -> str:
+    """Return the file a target lies in, as short as it can be written."""
+    module = sys.modules[name.partition(":")[0]]
+    file = Path(module.__file__ or name)
+    with suppress(ValueError):
+        return os.path.join(".", file.relative_to(Path.cwd()))
+    return str(file)
+
+
+def announce(sock: socket, what: str) -> None:
+    """Print the banner: what is served, and where to click."""
+    url = listen.url(sock)
+    print(f"asgi_ref {__version__}   {what}")
+    print(f"  open      {url}      Ctrl+C stops, twice forces", flush=True)
+
+
+async def _serve(app: App, settings: Settings, sock: socket) -> None:
+    server = Server(app, settings, UPGRADES)
+    on_signals(server.stop)
+    try:
+        await server.serve(sock)
+    finally:
+        listen.close(sock)
+
+
+async def serve(
+    app: Any, host: str = "127.0.0.1", port: int = 8000, **settings: Any
+) -> None:
+    """Serve an application until a signal comes.
+
+    app: an application or "module:attribute". settings: see Settings.
+
+    Raises TargetError, CannotListen, StartupFailed.
+    """
+    name = app if isinstance(app, str) else type(app).__name__
+    app = target.load(app) if isinstance(app, str) else app
+    target.require_app(name, app)
+    sock = listen.listen(host, port)
+    config.set_up_logging("info", None)
+    app, version = as_asgi3(app)
+    announce(sock, f"{name}  (ASGI {version})")
+    await _serve(app, Settings(**settings), sock)
+
+
+def run(
+    app: Any, host: str = "127.0.0.1", port: int = 8000, **settings: Any
+) -> None:
+    """Serve an application until a signal comes; `serve` without a loop."""
+    asyncio.run(serve(app, host, port, **settings))
+
+
+@asynccontextmanager
+async def running(
+    app: Any, host: str = "127.0.0.1", port: int = 0, **settings: Any
+) -> AsyncIterator[str]:
+    """Serve an application in the background of the running loop.
+
+    async with running(app) as url: ...   url is "http://127.0.0.1:54321"
+
+    Raises CannotListen, StartupFailed.
+    """
+    sock = listen.listen(host, port)
+    server = Server(as_asgi3(app)[0], Settings(**settings), UPGRADES)
+    task = asyncio.create_task(server.serve(sock))
+    ready = asyncio.create_task(server.ready.wait())
+    await asyncio.wait({task, ready}, return_when="FIRST_COMPLETED")
+    try:
+        if task.done():
+            await task
+        yield listen.url(sock)
+    finally:
+        server.stop()
+        ready.cancel()
+        await asyncio.wait({task})
+        listen.close(sock)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

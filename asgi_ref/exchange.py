@@ -1,0 +1,324 @@
+"""An exchange: one request, one response, and the application between them.
+
+A WSGI application returns its response: by then it must know all of it, and
+while it makes it, it cannot listen. An ASGI application gets two functions
+instead. `receive` waits for the next message of the client, `send` passes a
+message on, in any order that the tables of `contract` allow.
+
+    request ─▶ http_scope ─▶ app(scope, receive, send) ─▶ response
+
+What happens when the application does not keep to it:
+
+    it raises before anything was written   500, and a traceback in the log
+    it raises after that                    the connection is cut
+    it returns without an answer            500
+    it sends after the client has gone      ClientDisconnected, an OSError
+
+It reads and writes through a transport, one exchange at a time. It does not
+know about sockets, or how connections come and go (server).
+
+Source: ASGI HTTP message format 2.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
+from contextvars import Context
+from typing import Any
+
+from .connection import Connection, Reading, Signal
+from .contract import (
+    HTTP,
+    App,
+    ClientDisconnected,
+    Message,
+    Scope,
+    advance,
+    check,
+    place,
+)
+from .request import ProtocolError
+from .response import Response
+from .transport import STALLED, Transport
+
+log = logging.getLogger("asgi_ref")
+
+READ_AHEAD = 64 * 1024  # bytes of pipelined requests kept for later
+
+
+class Exchange:
+    """`receive` and `send` for one request.
+
+    lines: returns the server's own field lines, such as Date, for a
+    response. finished: called once, when the response is complete.
+    """
+
+    state = "nothing sent"  # see contract.HTTP.order
+    status = 0
+    sent = 0  # bytes of body
+    gone = False  # nothing can reach the client any more
+    _head_sent = False
+    _body_told = False
+    _trailers: tuple[Any, ...] = ()
+    _ended: asyncio.Event | None = None
+    _watcher: asyncio.Task[None] | None = None
+
+    def __init__(
+        self,
+        connection: Connection,
+        transport: Transport,
+        lines: Callable[[Response], bytes] = lambda response: b"",
+        finished: Callable[[Exchange], None] = lambda exchange: None,
+    ) -> None:
+        self.connection = connection
+        self._transport = transport
+        self._lines = lines
+        self._finished = finished
+        self._response = Response(500)
+        self._turn = asyncio.Lock()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole response was sent."""
+        return self.state == "complete"
+
+    # What the application calls.
+
+    async def receive(self) -> Message:
+        """Return the next piece of the body, then wait for the end.
+
+        Shapes: {"type": "http.request", "body": bytes, "more_body": bool},
+        {"type": "http.disconnect"}.
+        """
+        if not self._body_told:
+            async with self._turn:  # two tasks may be waiting here
+                if not (self._body_told or self.complete or self.gone):
+                    return await self._receive_piece()
+        await self._wait_for_end()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on to the client.
+
+        Raises ContractError, BadResponse: the message breaks a rule.
+        Raises ClientDisconnected: nobody is there to read it.
+        """
+        kind = check(HTTP, message)
+        if self.gone:
+            raise ClientDisconnected("the client has gone")
+        if self.state == "complete":
+            return  # "any further messages on the channel will be ignored"
+        after = advance(HTTP, self.state, message)
+        if kind == "http.response.pathsend":
+            data = await self._send_path(message["path"])
+        else:
+            data = self._encode(kind, message)
+        self.state = after
+        if data:
+            await self._write(data)
+        if after == "complete":
+            self._finish()
+
+    # Towards the application.
+
+    async def _receive_piece(self) -> Message:
+        connection = self.connection
+        try:
+            event = connection.next_event()
+            while event is Signal.NEED_DATA:
+                await self._write(connection.send_continue())
+                self._transport.allow(STALLED)
+                connection.receive_data(await self._transport.read())
+                event = connection.next_event()
+        except TimeoutError:
+            await self.refuse(408, "the body took too long")
+            return {"type": "http.disconnect"}
+        except ProtocolError as error:
+            await self.refuse(error.status, str(error))
+            return {"type": "http.disconnect"}
+        self._transport.deadline = math.inf
+        more = connection.reading is Reading.BODY
+        self._body_told = not more
+        body = event if isinstance(event, bytes) else b""
+        return {"type": "http.request", "body": body, "more_body": more}
+
+    async def _wait_for_end(self) -> None:
+        """Wait until the client leaves or the response is complete.
+
+        Only a reader learns that a client has left. What arrives instead
+        is the next request; it is kept.
+        """
+        if self.gone or self.complete:
+            return
+        if self._ended is None:
+            self._ended = asyncio.Event()
+            self._watcher = asyncio.create_task(self._watch())
+        await self._ended.wait()
+
+    async def _watch(self) -> None:
+        while len(self.connection.buffer) < READ_AHEAD:
+            data = await self._transport.read()
+            self.connection.receive_data(data)
+            if not data:
+                self.gone = True
+                self.tell_end()
+                break
+
+    def tell_end(self) -> None:
+        """Let every `receive` that waits return "http.disconnect"."""
+        if self._ended is None:
+            self._ended = asyncio.Event()
+        self._ended.set()
+
+    # Towards the client.
+
+    def _encode(self, kind: str, message: Message) -> bytes:
+        """Return the bytes to write for a message."""
+        if kind == "http.response.body":
+            more = message.get("more_body", False) or self.state == "promised"
+            return self._encode_body(message.get("body", b""), more)
+        if kind == "http.response.start":
+            # It is written with the first piece of body: one write is cheaper
+            # than two, and until then an error can still become a 500.
+            headers = message.get("headers", ())
+            self._response = Response(message["status"], headers)
+        elif kind == "http.response.early_hint":
+            return self.connection.send_early_hints(message["links"])
+        elif kind == "http.response.trailers":
+            self._trailers += tuple(message["headers"])
+            if not message.get("more_trailers"):
+                return self.connection.send_end(self._trailers)
+        return b""
+
+    def _encode_body(self, body: bytes, more: bool) -> bytes:
+        if not isinstance(body, bytes):
+            body = bytes(body)
+        head = b""
+        if not self._head_sent:
+            head = self._encode_head(None if more else len(body))
+        data = self.connection.send_data(body, more)
+        self._head_sent = True
+        self.sent += len(body)
+        return head + data if head else data
+
+    def _encode_head(self, whole: int | None) -> bytes:
+        response = self._response
+        self.status = response.status
+        return self.connection.send_response(
+            response, whole, self._lines(response)
+        )
+
+    async def _send_path(self, path: str) -> bytes:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            head = self._encode_head(size)
+            if self.connection.silent:
+                return head + self.connection.send_end()
+            before, after = self.connection.send_file(size)
+            self._head_sent = True
+            self.sent += size
+            await self._write(head + before)
+            await self._guard(self._transport.send_file(file, size))
+        return after
+
+    async def _write(self, data: bytes) -> None:
+        await self._guard(self._transport.write(data))
+
+    async def _guard(self, sending: Awaitable[None]) -> None:
+        try:
+            await sending
+        except OSError as error:
+            self.gone = True
+            self.tell_end()
+            raise ClientDisconnected("the client has gone") from error
+
+    def _finish(self) -> None:
+        if self._ended is not None:
+            self._ended.set()
+        self._finished(self)
+
+    # Around the application.
+
+    async def run(self, app: App, scope: Scope) -> None:
+        """Call the application; answer for it if it does not."""
+        try:
+            await app(scope, self.receive, self.send)
+        except Exception as error:
+            await self._failed(error)
+        else:
+            if not (self.complete or self.gone):
+                log.error("app returned without answering %s", name(scope))
+                await self.refuse(500, "Internal Server Error")
+
+    async def _failed(self, error: Exception) -> None:
+        if self.gone:  # not an error: clients come and go
+            log.info("the client left; the app said %s", place(error))
+            return
+        log.error("%s", place(error), exc_info=error)
+        if not self.complete:
+            await self.refuse(500, "Internal Server Error")
+
+    async def refuse(self, status: int, reason: str) -> None:
+        """Answer in the application's place, or cut what it began."""
+        self.connection.keep_alive = False
+        if self._head_sent:
+            self._transport.abort()
+        else:
+            self.connection.take_back()
+            self._response = Response(
+                status, [(b"content-type", b"text/plain")]
+            )
+            with suppress(ClientDisconnected):
+                await self._write(self._encode_body(reason.encode(), False))
+            self.state = "complete"
+            self._finish()
+        self.gone = True
+        self.tell_end()
+
+    async def release(self) -> None:
+        """Stop reading for the application: the connection goes on."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+        if self._turn.locked():
+            async with self._turn:  # a `receive` in another task lets go
+                pass
+
+
+@types.coroutine
+def in_context(
+    coroutine: Coroutine[Any, Any, None],
+    context: Context,
+    waits: Callable[[], None],
+) -> Generator[Any, Any, None]:
+    """Await a coroutine inside a context; call `waits` each time it waits.
+
+    Context variables that one request sets must not be seen by the next one
+    on the same connection. A task of its own for each request would do that
+    too and cost a fifth of the throughput; this costs nearly nothing.
+    """
+    resume: Callable[[Any], Any] = coroutine.send
+    value: Any = None
+    while True:
+        try:
+            future = context.run(resume, value)
+        except StopIteration:
+            return
+        waits()
+        try:
+            value = yield future
+            resume = coroutine.send
+        except BaseException as error:
+            value = error
+            resume = coroutine.throw
+
+
+def name(scope: Scope) -> str:
+    """Return "GET /items" for the log."""
+    return f"{scope['method']} {scope['path']}"

@@ -1,0 +1,153 @@
+"""Listening sockets: where a server begins.
+
+A listening socket carries no data. It is an address where the kernel queues
+finished TCP handshakes until somebody calls `accept()`; each accepted
+connection is a socket of its own. This module makes listening sockets for an
+address, for a path (unix socket) or out of a file descriptor that was opened
+by somebody else, and says in words what is wrong when it cannot.
+
+It does not accept, read or write.
+
+Source: POSIX.1-2017, socket(), bind(), listen(); RFC 9110, section 4.2.1.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import stat
+from pathlib import Path
+
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+class CannotListen(Exception):
+    """The address cannot be used; the text says why and what to try."""
+
+
+def listen(
+    host: str = "127.0.0.1", port: int = 8000, backlog: int = 2048
+) -> socket.socket:
+    """Return a socket that listens on host and port.
+
+    Port 0 lets the kernel choose a free port. Backlog is the number of
+    finished handshakes that may wait for `accept()`; the kernel may cap it.
+
+    Raises CannotListen.
+    """
+    try:
+        found = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (socket.gaierror, OverflowError) as error:
+        raise CannotListen(f"{host}:{port}: {error}") from None
+    family, kind, protocol, _, address = found[0]
+    sock = socket.socket(family, kind, protocol)
+    if os.name == "posix":
+        # Without it a restart fails with "address in use" for a minute:
+        # the connections of the old server linger in TIME_WAIT.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(address)
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        raise CannotListen(_explain(error, host, port)) from None
+    return sock
+
+
+def listen_unix(path: str, backlog: int = 2048) -> socket.socket:
+    """Return a socket that listens on a path of the file system.
+
+    A socket file that a dead server left behind is replaced.
+
+    Raises CannotListen: somebody answers there, or it is no socket.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if os.path.exists(path):
+            _remove_stale(path)
+        sock.bind(path)
+        os.chmod(path, 0o666)  # a proxy runs as another user
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        raise CannotListen(f"{path}: {error.strerror or error}") from None
+    return sock
+
+
+def listen_fd(fd: int) -> socket.socket:
+    """Return the listening socket that a parent process opened as `fd`.
+
+    Raises CannotListen: there is no socket behind that number.
+    """
+    try:
+        return socket.socket(fileno=fd)
+    except OSError as error:
+        raise CannotListen(f"fd {fd}: {error.strerror}") from None
+
+
+def url(sock: socket.socket, scheme: str = "http") -> str:
+    """Return the address of a listening socket as one that can be clicked.
+
+    Nobody can connect to the wildcard 0.0.0.0; it is shown as 127.0.0.1.
+    """
+    address = sock.getsockname()
+    if isinstance(address, (str, bytes)):
+        return f"unix:{os.fsdecode(address)}"
+    host = WILDCARDS.get(address[0], address[0])
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}:{address[1]}"
+
+
+def close(sock: socket.socket) -> None:
+    """Close a listening socket, and remove its file if it has one."""
+    address = None if sock.fileno() < 0 else sock.getsockname()
+    sock.close()
+    if isinstance(address, str) and os.path.exists(address):
+        os.unlink(address)
+
+
+def _remove_stale(path: str) -> None:
+    if not stat.S_ISSOCK(os.stat(path).st_mode):
+        raise OSError(errno.EEXIST, "exists and is not a socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        else:
+            raise OSError(errno.EADDRINUSE, "another server answers there")
+
+
+def _explain(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        owner = holder(port)
+        by = f" by {owner}" if owner else ""
+        other = f"--port {port + 1}" if port < 65535 else "--port 8000"
+        return f"Port {port} is taken{by}. Try {other} or --port 0."
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs more rights. Try --port {8000 + port}."
+    return f"{host}:{port}: {error.strerror or error}"
+
+
+def holder(port: int) -> str:
+    """Return "pid 4711 (python)" for the process that listens on a port.
+
+    Reads /proc, so only Linux knows; elsewhere, and for processes of other
+    users, the answer is "".
+    """
+    listening = re.compile(rf":{port:04X} [0-9A-F:]+ 0A (?:\S+ +){{5}}(\d+)")
+    for table in Path("/proc/net").glob("tcp*"):
+        for inode in listening.findall(table.read_text()):
+            for fd in Path("/proc").glob("[0-9]*/fd/*"):
+                try:
+                    if os.readlink(fd) == f"socket:[{inode}]":
+                        process = fd.parent.parent
+                        name = (process / "comm").read_text().strip()
+                        return f"pid {process.name} ({name})"
+                except OSError:
+                    continue  # it ended meanwhile, or it is not ours
+    return ""

@@ -1,0 +1,79 @@
+"""The scope: what an application may know before the body arrives.
+
+A Request is what the client wrote; a scope is what the application is told.
+Between them stand three decisions: the path is decoded (and handed over raw
+as well, because %2F and / are different there and equal afterwards), header
+names are bytes in lower case, and `path` includes `root_path`.
+
+It parses nothing and changes nothing in the Request.
+
+Source: ASGI HTTP message format 2.5, "HTTP Connection Scope".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+from .contract import VERSION, Scope
+from .request import Request
+
+Address = tuple[str, int | None] | None
+
+
+def http_scope(
+    request: Request,
+    *,
+    client: Address = None,
+    server: Address = None,
+    scheme: str = "http",
+    root_path: str = "",
+    state: dict[str, Any] | None = None,
+) -> Scope:
+    """Return the scope of one HTTP request.
+
+    client, server: (host, port), for a unix socket None and (path, None).
+    state: the namespace that lifespan filled; each request gets a copy.
+    """
+    raw_path, _, query = request.target.partition(b"?")
+    scope: Scope = {
+        "type": "http",
+        "asgi": VERSION.copy(),
+        "http_version": request.version,
+        "method": request.method.upper(),
+        "scheme": scheme,
+        "path": full_path(raw_path, root_path),
+        "raw_path": raw_path,
+        "query_string": query,
+        "root_path": root_path,
+        "headers": request.headers,
+        "client": client,
+        "server": server,
+        "extensions": extensions(),
+    }
+    if state is not None:
+        scope["state"] = state.copy()
+    return scope
+
+
+def full_path(raw_path: bytes, root_path: str = "") -> str:
+    """Return the decoded path, with root_path in front.
+
+    Behind a proxy that strips the prefix, the request says /items; behind
+    one that keeps it, /api/items. The application is told /api/items.
+    """
+    path = raw_path.decode("ascii")
+    if "%" in path:
+        path = unquote(path)
+    if root_path and not (path + "/").startswith(root_path + "/"):
+        path = root_path + path
+    return path
+
+
+def extensions() -> dict[str, dict[str, Any]]:
+    """Return what this server offers beyond the core, new for each scope."""
+    return {
+        "http.response.early_hint": {},
+        "http.response.pathsend": {},
+        "http.response.trailers": {},
+    }

@@ -1,0 +1,408 @@
+"""The server: accept, converse, and leave in good order.
+
+    accept ─▶ converse: read a head ─▶ exchange ─▶ next cycle ─▶ read ...
+
+A server owes its clients something when it is told to stop. Connections
+that wait for a next request are closed at once. Requests in flight are
+finished; an application that waits for its client is told that it is over;
+all this in bounded time. Only then does the application shut down.
+
+It knows no protocol but HTTP: handlers for others, such as WebSocket, are
+handed in (`upgrades`) by whoever composes the server.
+
+Source: RFC 9112, sections 9.3 to 9.6; ASGI lifespan protocol 2.0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import copy_context
+from dataclasses import dataclass
+from socket import socket
+from typing import Any
+
+from .connection import HEAD_LIMIT, Connection, Reading, Signal
+from .contract import App, Receive, Scope, Send
+from .exchange import Exchange, in_context
+from .lifespan import Lifespan
+from .request import ProtocolError, Request
+from .response import Response, field_lines, http_date, status_line
+from .scope import http_scope
+from .transport import StreamTransport, Transport, linger, sweep
+
+log = logging.getLogger("asgi_ref")
+access_log = logging.getLogger("asgi_ref.access")
+
+DRAIN = 64 * 1024  # bytes of an unread body that a connection is worth
+SWEEP_EVERY = 0.5  # seconds
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be chosen about a server; times are in seconds."""
+
+    root_path: str = ""
+    lifespan: str = "auto"
+    limit_head: int = HEAD_LIMIT
+    limit_concurrency: int | None = None
+    limit_max_requests: int | None = None
+    timeouts: bool = True
+    timeout_header: float = 10.0
+    timeout_keep_alive: float = 5.0
+    timeout_graceful_shutdown: float = 5.0
+    access_log: bool = True
+    date_header: bool = True
+    server_header: bool = True
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Conversation:
+    """One client's connection: its requests, one after the other.
+
+    exchange: the one under way, or None. runner: the task that owns the
+    connection.
+    """
+
+    __slots__ = (
+        *("connection", "exchange", "request_time", "runner", "server"),
+        "transport",
+    )
+
+    def __init__(self, server: Server, transport: Transport) -> None:
+        self.server = server
+        self.transport = transport
+        self.connection = Connection(server.settings.limit_head)
+        self.exchange: Exchange | None = None
+        self.runner: asyncio.Task[None] | None = None
+        self.request_time = 0.0
+
+    async def run(self, before: Exchange | None = None) -> None:
+        """Converse until the connection ends, then close it.
+
+        `before` is the exchange after which this task takes over.
+        """
+        self.runner = task = asyncio.current_task()
+        try:
+            await self._converse(before)
+        except asyncio.CancelledError:
+            self.transport.abort()
+            raise
+        finally:
+            if self.runner is task:
+                await self.transport.close()
+                self.server.conversations.discard(self)
+
+    async def _converse(self, before: Exchange | None) -> None:
+        server, connection = self.server, self.connection
+        while before is None or await self._finish(before):
+            request = await self._next_request()
+            if request is None:
+                break
+            if b"upgrade" in request.fields:
+                handler = server.upgrade_handler(request)
+                if handler is not None:
+                    await handler(self, request)
+                    return
+            self.exchange = before = Exchange(
+                connection, self.transport, server.own_lines, self._answered
+            )
+            call = before.run(server.app_for(self), self._scope(request))
+            await in_context(call, copy_context(), self._app_waits(before))
+            if self.exchange is not before:
+                return  # another task has gone on with the connection
+        if connection.reading is not Reading.DONE or connection.buffer:
+            await linger(self.transport)
+
+    def _scope(self, request: Request) -> Scope:
+        transport, server = self.transport, self.server
+        return http_scope(
+            request,
+            client=transport.client,
+            server=transport.server,
+            root_path=server.settings.root_path,
+            state=server.lifespan.state,
+        )
+
+    async def _next_request(self) -> Request | None:
+        """Return the next request; None if there is none."""
+        settings, connection = self.server.settings, self.connection
+        try:
+            event = connection.next_event()
+            if event is Signal.NEED_DATA and not connection.buffer:
+                self.transport.allow(settings.timeout_keep_alive)
+                event = await self._read_on()
+            if event is Signal.NEED_DATA:
+                self.transport.allow(settings.timeout_header)
+                while event is Signal.NEED_DATA:
+                    event = await self._read_on()
+        except TimeoutError:
+            if connection.buffer:
+                connection.fail()
+                await self._refuse(408, "the head took too long")
+            return None
+        except ProtocolError as error:
+            await self._refuse(error.status, str(error))
+            return None
+        self.transport.deadline = math.inf
+        self.request_time = time.perf_counter()
+        return event if isinstance(event, Request) else None
+
+    async def _read_on(self) -> Request | bytes | Signal:
+        self.connection.receive_data(await self.transport.read())
+        return self.connection.next_event()
+
+    async def _refuse(self, status: int, reason: str) -> None:
+        log.warning("%s  %d, %s", self.peer, status, reason)
+        exchange = Exchange(
+            self.connection, self.transport, self.server.own_lines
+        )
+        await exchange.refuse(status, reason)
+
+    def _app_waits(self, exchange: Exchange) -> Callable[[], None]:
+        """Return what to do when the application waits for something.
+
+        If its answer is complete, as with a background task, the client
+        need not wait with it: a new task goes on with the connection, and
+        this one stays with the application.
+        """
+
+        def hand_over() -> None:
+            if exchange.complete and self.exchange is exchange:
+                self.exchange = None
+                self.runner = self.server.spawn(self.run(exchange))
+
+        return hand_over
+
+    async def _finish(self, exchange: Exchange) -> bool:
+        """Make ready for the next request; False if there can be none."""
+        await exchange.release()
+        self.exchange = None
+        connection, left = self.connection, DRAIN
+        try:
+            while connection.keep_alive and connection.reading is Reading.BODY:
+                event = connection.next_event()
+                if event is Signal.NEED_DATA:
+                    self.transport.allow(self.server.settings.timeout_header)
+                    connection.receive_data(await self.transport.read())
+                elif isinstance(event, bytes):
+                    left -= len(event)
+                    if left < 0:
+                        return False
+        except (ProtocolError, TimeoutError):
+            return False
+        return connection.next_cycle()
+
+    def leave(self) -> None:
+        """The server stops: end when the exchange under way is complete."""
+        self.connection.keep_alive = False
+        if self.exchange is not None:
+            self.exchange.tell_end()
+        elif not self.connection.buffer:
+            self.transport.interrupt()
+
+    @property
+    def peer(self) -> str:
+        """Who is there, for the log."""
+        client = self.transport.client
+        if client is None:
+            return "unix socket"
+        host, port = client
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def _answered(self, exchange: Exchange) -> None:
+        self.server.count_request()
+        if not self.server.logs_access:
+            return
+        status = status_line(exchange.status)[9:-2].decode()
+        took = 1000 * (time.perf_counter() - self.request_time)
+        access_log.info(
+            "%s  %s  %s  %d B  %.1f ms",
+            *(self.peer, self.connection.request.label),
+            *(status, exchange.sent, took),
+        )
+
+
+Upgrade = Callable[[Conversation, Request], Awaitable[None]]
+
+
+class Server:
+    """Serves one application on one listening socket.
+
+    upgrades: protocol name in lower case (b"websocket") to the handler that
+    takes the conversation over when a client asks for that protocol.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings | None = None,
+        upgrades: Mapping[bytes, Upgrade] | None = None,
+    ) -> None:
+        self.app = app
+        self.settings = settings or Settings()
+        self.lifespan = Lifespan(app, self.settings.lifespan)
+        self.conversations: set[Conversation] = set()
+        self.logs_access = False
+        self._upgrades = upgrades or {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._requests = 0
+        self.ready = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._force = asyncio.Event()
+        self._date_second = 0
+        self._date_line = b""
+        self._extra_lines = field_lines(self.settings.headers)
+        on = self.settings.server_header
+        self._server_line = b"server: asgi_ref\r\n" if on else b""
+
+    async def serve(self, sock: socket) -> None:
+        """Start the application, serve until told to stop, stop it.
+
+        Raises StartupFailed; then nothing was served.
+        """
+        # In a young process glibc maps and unmaps the memory for each read
+        # anew; once a large block was freed it keeps what it has.
+        bytearray(1 << 20)
+        self.logs_access = (
+            self.settings.access_log and access_log.isEnabledFor(logging.INFO)
+        )
+        await self.lifespan.startup()
+        listener = await asyncio.start_server(self._accepted, sock=sock)
+        sweeper = asyncio.create_task(self._sweep())
+        self.ready.set()
+        try:
+            await self._stop.wait()
+        finally:
+            listener.close()
+            await self._shut_down()
+            sweeper.cancel()
+
+    def stop(self) -> None:
+        """Stop in good order; the second time: stop now."""
+        if self._stop.is_set():
+            self._force.set()
+        self._stop.set()
+
+    async def _accepted(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await self.attend(StreamTransport(reader, writer))
+
+    async def attend(self, transport: Transport) -> None:
+        """Serve one client until its connection ends."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._track(task)
+        conversation = Conversation(self, transport)
+        self.conversations.add(conversation)
+        await conversation.run()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something in a task that shutdown waits for."""
+        task = asyncio.create_task(work)
+        self._track(task)
+        return task
+
+    def _track(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # What a conversation asks.
+
+    def own_lines(self, response: Response) -> bytes:
+        """Return the field lines that the server adds to a response."""
+        lines = b""
+        if self.settings.date_header and not response.has_date:
+            lines = self._date()
+        if not response.has_server:
+            lines += self._server_line
+        return lines + self._extra_lines
+
+    def _date(self) -> bytes:
+        second = int(time.time())
+        if second != self._date_second:  # formatting it costs a quarter of
+            self._date_second = second  # the time of a small response
+            self._date_line = b"date: %b\r\n" % http_date(second)
+        return self._date_line
+
+    def app_for(self, conversation: Conversation) -> App:
+        """Return the application, or its stand-in when there are too many."""
+        limit = self.settings.limit_concurrency
+        if limit is not None and len(self.conversations) > limit:
+            return overloaded
+        return self.app
+
+    def upgrade_handler(self, request: Request) -> Upgrade | None:
+        """Return the handler for a protocol that the client asks for."""
+        for protocol in request.upgrade:
+            if protocol in self._upgrades:
+                return self._upgrades[protocol]
+        return None
+
+    def count_request(self) -> None:
+        """Note that a request was answered; stop at the limit."""
+        self._requests += 1
+        if self._requests == self.settings.limit_max_requests:
+            self.stop()
+
+    # Time limits and the end.
+
+    async def _sweep(self) -> None:
+        while self.settings.timeouts:
+            await asyncio.sleep(SWEEP_EVERY)
+            if sys.gettrace() is None:  # nobody is quick in a debugger
+                transports = [c.transport for c in self.conversations]
+                sweep(transports, time.monotonic())
+
+    async def _shut_down(self) -> None:
+        for conversation in list(self.conversations):
+            conversation.leave()
+        if self._tasks:
+            await self._wait_for_tasks()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+        await self.lifespan.shutdown()
+
+    async def _wait_for_tasks(self) -> None:
+        limit = self.settings.timeout_graceful_shutdown
+        busy = [c for c in self.conversations if c.exchange is not None]
+        behind = len(self._tasks) - len(self.conversations)
+        names = [c.connection.request.label for c in busy]
+        names += [f"{behind} background"] if behind > 0 else []
+        if names:
+            what = ", ".join(names)
+            log.info("stopping  waiting up to %g s for %s", limit, what)
+        done = asyncio.ensure_future(asyncio.wait(self._tasks))
+        forced = asyncio.create_task(self._force.wait())
+        await asyncio.wait(
+            {done, forced}, timeout=limit, return_when="FIRST_COMPLETED"
+        )
+        done.cancel()
+        forced.cancel()
+
+
+async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 503: the application in place of the real one under load."""
+    headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
+    headers += [(b"connection", b"close")]
+    start = {"type": "http.response.start", "status": 503, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": b"Too many connections"})
+
+
+def on_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` in the running loop on Ctrl+C and on SIGTERM."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
