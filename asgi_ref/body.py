@@ -52,7 +52,7 @@ CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
 class LengthBody:
-    """A body whose length was announced; 0 if there is none."""
+    """A body whose length was announced."""
 
     __slots__ = ("left",)
 
@@ -173,20 +173,19 @@ class ChunkedBody:
         return "empty line"
 
 
-def body_of(request: Request) -> LengthBody | ChunkedBody:
-    """Return the body that a request's head announces.
+def body_of(request: Request) -> LengthBody | ChunkedBody | None:
+    """Return the body that a request's head announces; None without one.
 
     Raises ProtocolError: 400 for framing that two readers could take
     differently, 501 for a transfer coding that is not implemented here.
     """
-    encoding = request.fields.get(b"transfer-encoding")
     length = request.fields.get(b"content-length")
-    if encoding is None:
-        if length is None:
-            return LengthBody(0)
+    if b"transfer-encoding" not in request.fields:
+        if length is None or length == b"0":
+            return None
         if CONTENT_LENGTH.fullmatch(length) is None:
             raise ProtocolError(400, "Content-Length is not one number")
-        return LengthBody(int(length))
+        return LengthBody(int(length)) if int(length) else None
     if length is not None:
         raise ProtocolError(400, "Content-Length and Transfer-Encoding")
     if request.version == "1.0":

@@ -46,6 +46,10 @@ class Buffer:
         """Add bytes that have just arrived."""
         self._data += data
 
+    def peek(self, count: int) -> bytes:
+        """Return the next bytes; they are not taken."""
+        return bytes(self._data[:count])
+
     def startswith(self, prefix: bytes) -> bool:
         """Say whether the next bytes are `prefix`; they are not taken."""
         return self._data.startswith(prefix)

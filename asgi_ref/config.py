@@ -53,7 +53,6 @@ def parser() -> argparse.ArgumentParser:
     add = limits.add_argument
     add("--limit-head", type=positive, metavar="BYTES")
     add("--limit-concurrency", type=positive, metavar="CONNECTIONS")
-    add("--limit-max-requests", type=positive, metavar="REQUESTS")
     add("--timeout-header", type=seconds, metavar="SECONDS")
     add("--timeout-keep-alive", type=seconds, metavar="SECONDS")
     add("--timeout-graceful-shutdown", type=seconds, metavar="SECONDS")

@@ -9,7 +9,7 @@
 
 There are two sides, each with a state: what is being read, and what is
 being written. The tables READING and WRITING hold every transition there is;
-`_read` and `_write` are the only places that change a state.
+`_read` and `_write` are the only places that make one.
 
 It does no I/O, knows no clock and no `async`: the blocking server of chapter
 08 and the asyncio server of chapter 14 drive the same object.
@@ -21,15 +21,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum, StrEnum
+from typing import NoReturn
 
 from .body import ChunkedBody, LengthBody, body_of
 from .buffer import EMPTY_LINE, NEWLINE, Buffer, TooLong
 from .request import ProtocolError, Request, parse_request
-from .response import Response, ResponseBody, field_lines, status_line
+from .response import Pairs, Response, ResponseBody, field_lines, status_line
 
 HEAD_LIMIT = 64 * 1024  # bytes of a request's head
-PIECE = 64 * 1024  # bytes of a body handed out at a time
 TLS_HANDSHAKE = b"\x16"
+TLS_ON_PLAIN_PORT = (
+    "the client spoke TLS to this plain port (first byte 0x16): use http://"
+)
 
 
 class Signal(Enum):
@@ -59,36 +62,48 @@ class Writing(StrEnum):
     CLOSED = "closed"
 
 
-READING = {
-    (Reading.HEAD, "request"): Reading.BODY,
-    (Reading.HEAD, "request without body"): Reading.DONE,
-    (Reading.BODY, "end of body"): Reading.DONE,
-    (Reading.DONE, "next cycle"): Reading.HEAD,
-    (Reading.HEAD, "end of connection"): Reading.CLOSED,
-    (Reading.HEAD, "error"): Reading.CLOSED,
-    (Reading.BODY, "error"): Reading.CLOSED,
-    (Reading.DONE, "switch protocols"): Reading.CLOSED,
-}
+class OutOfTurn(RuntimeError):
+    """The server tried to do what the tables do not allow."""
 
-WRITING = {
-    (Writing.NOTHING, "request"): Writing.HEAD,
-    (Writing.NOTHING, "error"): Writing.HEAD,
-    (Writing.HEAD, "100 Continue"): Writing.HEAD,
-    (Writing.HEAD, "103 Early Hints"): Writing.HEAD,
-    (Writing.HEAD, "response"): Writing.BODY,
-    (Writing.BODY, "take back"): Writing.HEAD,
-    (Writing.BODY, "data"): Writing.BODY,
-    (Writing.BODY, "end"): Writing.DONE,
-    (Writing.DONE, "next cycle"): Writing.NOTHING,
-    (Writing.HEAD, "switch protocols"): Writing.CLOSED,
-}
+
+class Table(dict[tuple[StrEnum, str], StrEnum]):
+    """(state, event) to next state; whatever is not in it is refused."""
+
+    def __missing__(self, key: tuple[StrEnum, str]) -> NoReturn:
+        raise OutOfTurn(f"{key[1]!r} while {key[0].value!r} is due")
+
+
+READING = Table(
+    {
+        (Reading.HEAD, "request"): Reading.BODY,
+        (Reading.HEAD, "request without body"): Reading.DONE,
+        (Reading.BODY, "end of body"): Reading.DONE,
+        (Reading.DONE, "next cycle"): Reading.HEAD,
+        (Reading.HEAD, "end of connection"): Reading.CLOSED,
+        (Reading.HEAD, "error"): Reading.CLOSED,
+        (Reading.BODY, "error"): Reading.CLOSED,
+        (Reading.DONE, "switch protocols"): Reading.CLOSED,
+    }
+)
+
+WRITING = Table(
+    {
+        (Writing.NOTHING, "request"): Writing.HEAD,
+        (Writing.NOTHING, "error"): Writing.HEAD,
+        (Writing.HEAD, "100 Continue"): Writing.HEAD,
+        (Writing.HEAD, "103 Early Hints"): Writing.HEAD,
+        (Writing.HEAD, "response"): Writing.BODY,
+        (Writing.BODY, "take back"): Writing.HEAD,
+        (Writing.BODY, "data"): Writing.BODY,
+        (Writing.BODY, "end"): Writing.DONE,
+        (Writing.DONE, "next cycle"): Writing.NOTHING,
+        (Writing.HEAD, "switch protocols"): Writing.CLOSED,
+    }
+)
 
 # What a refusal answers when no request could be read.
 UNREADABLE = Request("GET", b"*", "1.1", [])
-
-
-class OutOfTurn(RuntimeError):
-    """The server tried to send what the table WRITING does not allow."""
+NO_BODY = ResponseBody(UNREADABLE, Response(204))
 
 
 class Connection:
@@ -106,36 +121,26 @@ class Connection:
     def __init__(self, limit_head: int = HEAD_LIMIT) -> None:
         self.buffer = Buffer()
         self.limit_head = limit_head
-        self.reading = Reading.HEAD
-        self.writing = Writing.NOTHING
+        self.reading: StrEnum = Reading.HEAD
+        self.writing: StrEnum = Writing.NOTHING
         self.keep_alive = True
-        self._eof = False
-        self._forget()
-
-    def _forget(self) -> None:
-        # An idle connection waits for minutes: it should hold nothing.
         self.request = UNREADABLE
         self._incoming: LengthBody | ChunkedBody | None = None
-        self._outgoing: ResponseBody | None = None
-        self._awaits_continue = False
+        self._outgoing = NO_BODY
+        self._awaits_continue = self._eof = False
 
     def _read(self, event: str) -> None:
         self.reading = READING[self.reading, event]
 
     def _write(self, event: str) -> None:
-        state = WRITING.get((self.writing, event))
-        if state is None:
-            raise OutOfTurn(f"{event!r} while {self.writing.value!r} is due")
-        self.writing = state
+        self.writing = WRITING[self.writing, event]
 
     # Reading: bytes in, events out.
 
     def receive_data(self, data: bytes) -> None:
         """Take in what the network delivered; b"" is the end of it."""
-        if data:
-            self.buffer.append(data)
-        else:
-            self._eof = True
+        self.buffer.append(data)
+        self._eof = not data
 
     def next_event(self) -> Request | bytes | Signal:
         """Return the next event in what was received, or NEED_DATA.
@@ -153,36 +158,36 @@ class Connection:
         except ProtocolError:
             self.fail()
             raise
-        if self.reading is Reading.CLOSED:
-            return Signal.CLOSED
-        return Signal.END_OF_BODY
+        closed = self.reading is Reading.CLOSED
+        return Signal.CLOSED if closed else Signal.END_OF_BODY
 
     def _next_head(self) -> Request | Signal:
-        if self.buffer.startswith(TLS_HANDSHAKE):
-            raise ProtocolError(400, "TLS on a plain port (first byte 0x16)")
         try:
             head = self.buffer.take_through(EMPTY_LINE, self.limit_head)
         except TooLong:
             if self.buffer.has_through(NEWLINE, self.limit_head):
                 raise ProtocolError(431, "the head is too long") from None
             raise ProtocolError(414, "the request line is too long") from None
-        if head is None:
-            return self._need_head()
-        self.request = request = parse_request(head)
+        if head is None or head.startswith(TLS_HANDSHAKE):
+            return self._no_head(head or self.buffer.peek(1))
+        request = parse_request(head)
         self._incoming = body_of(request)
-        self.keep_alive = self.keep_alive and request.keep_alive
-        if self._incoming.complete:
+        if self._incoming is None:
             self._read("request without body")
         else:
             self._read("request")
             self._awaits_continue = request.expects_continue
         self._write("request")
+        self.request = request
+        self.keep_alive = self.keep_alive and request.keep_alive
         return request
 
-    def _need_head(self) -> Signal:
+    def _no_head(self, start: bytes) -> Signal:
+        if start.startswith(TLS_HANDSHAKE):
+            raise ProtocolError(400, TLS_ON_PLAIN_PORT)
         if not self._eof:
             return Signal.NEED_DATA
-        if self.buffer:
+        if start:
             raise ProtocolError(400, "the connection ended inside a head")
         self._read("end of connection")
         return Signal.CLOSED
@@ -209,10 +214,8 @@ class Connection:
 
     def send_continue(self) -> bytes:
         """Return "100 Continue" if the client waits for it, else b""."""
-        if not self._awaits_continue:
-            return b""
-        self._awaits_continue = False
-        if self.buffer or self.writing is not Writing.HEAD:
+        waits, self._awaits_continue = self._awaits_continue, False
+        if not waits or self.buffer or self.writing is not Writing.HEAD:
             return b""  # the body is on its way, or the answer is
         self._write("100 Continue")
         return b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -245,78 +248,68 @@ class Connection:
         # is no telling where the next request would begin.
         if response.close or body.until_close or self._awaits_continue:
             self.keep_alive = False
-        connection = b""
         if not self.keep_alive:
-            connection = b"connection: close\r\n"
+            extra += b"connection: close\r\n"
         elif self.request.version == "1.0":
-            connection = b"connection: keep-alive\r\n"
-        return b"%b%b%b%b%b\r\n" % (
-            *(status_line(response.status), extra, response.block),
-            *(body.line, connection),
-        )
+            extra += b"connection: keep-alive\r\n"
+        line = status_line(response.status)
+        return b"%b%b%b%b\r\n" % (line, extra, response.block, body.line)
 
     def send_data(self, data: bytes, more: bool = True) -> bytes:
         """Return the bytes for a piece of body; `more` False ends it.
 
         Raises BadResponse: more or less body than Content-Length said.
         """
-        if self._outgoing is None:
-            raise OutOfTurn("body before response")
-        piece = self._outgoing.encode(data)
-        if more:
-            self._write("data")
-            return piece
-        return piece + self.send_end()
+        encoded = self._outgoing.encode(data, more)
+        self._write("data" if more else "end")
+        return encoded
 
-    def send_end(self, trailers: Iterable[Iterable[bytes]] = ()) -> bytes:
-        """Return the bytes that end the body, with trailer fields if chunked.
+    def send_end(self, trailers: Pairs = ()) -> bytes:
+        """Return the bytes that end the body, with trailers if chunked.
 
         Trailers go only to a client that said it takes them ("TE: trailers",
         RFC 9110, section 6.5.1).
 
         Raises BadResponse.
         """
-        if self._outgoing is None:
-            raise OutOfTurn("end of body before response")
         block = field_lines(trailers)
-        if b"trailers" not in self.request.tokens(b"te"):
-            block = b""
-        end = self._outgoing.end(block)
-        self._write("end")
+        wanted = b"trailers" in self.request.tokens(b"te")
+        end = self.send_data(b"", more=False)
+        if wanted and self._outgoing.chunked:
+            return b"0\r\n%b\r\n" % block
         return end
 
     def send_file(self, size: int) -> tuple[bytes, bytes]:
         """Return what goes before and after `size` bytes of a file's own.
 
-        Raises BadResponse.
+        The file is the whole body. Raises BadResponse.
         """
-        if self._outgoing is None:
-            raise OutOfTurn("body before response")
-        before, after = self._outgoing.frame(size)
-        return before, after + self.send_end()
+        self._outgoing.count(size, more=False)
+        self._write("end")
+        if self._outgoing.chunked:
+            return b"%x\r\n" % size, b"\r\n0\r\n\r\n"
+        return b"", b""
+
+    @property
+    def silent(self) -> bool:
+        """Whether the response under way has no body, whatever is sent."""
+        return self._outgoing.silent
 
     def take_back(self) -> None:
         """Unsay a head that was made but never written."""
         if self.writing is Writing.BODY:
             self._write("take back")
 
-    @property
-    def silent(self) -> bool:
-        """Whether the response under way has no body, whatever is sent."""
-        return self._outgoing is not None and self._outgoing.silent
-
     def next_cycle(self) -> bool:
         """Make ready for the next request; False if there can be none."""
-        if not self.keep_alive:
-            return False
-        if (
-            self.reading is not Reading.DONE
-            or self.writing is not Writing.DONE
-        ):
+        done = self.writing is Writing.DONE and self.reading is Reading.DONE
+        if not (done and self.keep_alive):
             return False
         self._read("next cycle")
         self._write("next cycle")
-        self._forget()
+        # An idle connection waits for minutes: it should hold nothing.
+        self.request, self._outgoing = UNREADABLE, NO_BODY
+        self._incoming = None
         return True
 
     def switch_protocols(self) -> Buffer:

@@ -14,7 +14,7 @@ the extensions early hints, trailers, path send, WebSocket denial response.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +23,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-VERSION = {"version": "3.0", "spec_version": "2.5"}
-LIFESPAN_VERSION = {"version": "3.0", "spec_version": "2.0"}
 
 
 class ContractError(RuntimeError):
@@ -37,88 +34,101 @@ class ClientDisconnected(ConnectionError):
 
 
 class Key(NamedTuple):
-    """A key of a message: its types, and whether it may be left out."""
+    """A key of a message: its types, and its value when it is left out."""
 
     name: str
     types: tuple[type, ...]
-    required: bool = False
+    default: object = NotImplemented  # of no type below: it is required
+
+
+class Keys:
+    """The keys of one type of message.
+
+    flag: the key that says that more follows, and so changes the order.
+    """
+
+    def __init__(self, *keys: Key, flag: str = "") -> None:
+        self.names = [key.name for key in keys]
+        self.types = [key.types for key in keys]
+        self.defaults = [key.default for key in keys]
+        self.flag = flag
 
 
 class Contract(NamedTuple):
     """One protocol: messages in both directions, and the order of sends.
 
     order: (state, event) to state. An event is a message's type, with
-    " (more)" if it says that more of its kind follows, or " (trailers)" if
-    it promises trailers.
+    " + " and its flag if that is set.
     """
 
-    receive: dict[str, tuple[Key, ...]]
-    send: dict[str, tuple[Key, ...]]
+    receive: dict[str, Keys]
+    send: dict[str, Keys]
     order: dict[tuple[str, str], str]
 
 
 BYTES = (bytes, bytearray, memoryview)
-ANY = (object,)  # an iterable: it is read once, by whoever needs it
 NONE = type(None)
+HEADERS = Key("headers", (Iterable,), ())
+REASON = Key("reason", (str, NONE), None)
 
-START = (
-    Key("status", (int,), required=True),
-    Key("headers", ANY),
-    Key("trailers", (bool,)),
+
+def flag(name: str) -> Key:
+    """Return a key that is True or False, or left out for False."""
+    return Key(name, (bool,), False)
+
+
+EMPTY = Keys()
+START = Keys(Key("status", (int,)), HEADERS, flag("trailers"), flag="trailers")
+BODY = Keys(Key("body", BYTES, b""), flag("more_body"), flag="more_body")
+TRAILERS = Keys(HEADERS, flag("more_trailers"), flag="more_trailers")
+TEXT_OR_BYTES = Keys(
+    Key("text", (str, NONE), None), Key("bytes", (*BYTES, NONE), None)
 )
-BODY = (Key("body", BYTES), Key("more_body", (bool,)))
-TEXT_OR_BYTES = (Key("text", (str, NONE)), Key("bytes", (*BYTES, NONE)))
+CLOSE = Keys(Key("code", (int,), 1000), REASON)
+FAILED = Keys(Key("message", (str,), ""))
 
 HTTP = Contract(
-    receive={
-        "http.request": (Key("body", (bytes,)), Key("more_body", (bool,))),
-        "http.disconnect": (),
-    },
+    receive={"http.request": BODY, "http.disconnect": EMPTY},
     send={
         "http.response.start": START,
         "http.response.body": BODY,
-        "http.response.early_hint": (Key("links", ANY, required=True),),
-        "http.response.pathsend": (Key("path", (str,), required=True),),
-        "http.response.trailers": (
-            Key("headers", ANY, required=True),
-            Key("more_trailers", (bool,)),
-        ),
+        "http.response.early_hint": Keys(Key("links", (Iterable,))),
+        "http.response.pathsend": Keys(Key("path", (str,))),
+        "http.response.trailers": TRAILERS,
     },
     order={
         ("nothing sent", "http.response.start"): "started",
         ("started", "http.response.early_hint"): "started",
-        ("started", "http.response.body (more)"): "sending",
+        ("started", "http.response.body + more_body"): "sending",
         ("started", "http.response.body"): "complete",
         ("started", "http.response.pathsend"): "complete",
         ("sending", "http.response.early_hint"): "sending",
-        ("sending", "http.response.body (more)"): "sending",
+        ("sending", "http.response.body + more_body"): "sending",
         ("sending", "http.response.body"): "complete",
-        ("nothing sent", "http.response.start (trailers)"): "promised",
+        ("nothing sent", "http.response.start + trailers"): "promised",
         ("promised", "http.response.early_hint"): "promised",
-        ("promised", "http.response.body (more)"): "promised",
+        ("promised", "http.response.body + more_body"): "promised",
         ("promised", "http.response.body"): "trailers due",
-        ("promised", "http.response.pathsend"): "trailers due",
-        ("trailers due", "http.response.trailers (more)"): "trailers due",
+        (
+            "trailers due",
+            "http.response.trailers + more_trailers",
+        ): "trailers due",
         ("trailers due", "http.response.trailers"): "complete",
     },
 )
 
 WEBSOCKET = Contract(
     receive={
-        "websocket.connect": (),
+        "websocket.connect": EMPTY,
         "websocket.receive": TEXT_OR_BYTES,
-        "websocket.disconnect": (
-            Key("code", (int,)),
-            Key("reason", (str, NONE)),
-        ),
+        "websocket.disconnect": CLOSE,
     },
     send={
-        "websocket.accept": (
-            Key("subprotocol", (str, NONE)),
-            Key("headers", ANY),
+        "websocket.accept": Keys(
+            Key("subprotocol", (str, NONE), None), HEADERS
         ),
         "websocket.send": TEXT_OR_BYTES,
-        "websocket.close": (Key("code", (int,)), Key("reason", (str, NONE))),
+        "websocket.close": CLOSE,
         "websocket.http.response.start": START,
         "websocket.http.response.body": BODY,
     },
@@ -126,7 +136,7 @@ WEBSOCKET = Contract(
         ("connecting", "websocket.accept"): "open",
         ("connecting", "websocket.close"): "closed",
         ("connecting", "websocket.http.response.start"): "denying",
-        ("denying", "websocket.http.response.body (more)"): "denying",
+        ("denying", "websocket.http.response.body + more_body"): "denying",
         ("denying", "websocket.http.response.body"): "closed",
         ("open", "websocket.send"): "open",
         ("open", "websocket.close"): "closed",
@@ -134,12 +144,12 @@ WEBSOCKET = Contract(
 )
 
 LIFESPAN = Contract(
-    receive={"lifespan.startup": (), "lifespan.shutdown": ()},
+    receive={"lifespan.startup": EMPTY, "lifespan.shutdown": EMPTY},
     send={
-        "lifespan.startup.complete": (),
-        "lifespan.startup.failed": (Key("message", (str,)),),
-        "lifespan.shutdown.complete": (),
-        "lifespan.shutdown.failed": (Key("message", (str,)),),
+        "lifespan.startup.complete": EMPTY,
+        "lifespan.startup.failed": FAILED,
+        "lifespan.shutdown.complete": EMPTY,
+        "lifespan.shutdown.failed": FAILED,
     },
     order={
         ("starting", "lifespan.startup.complete"): "started",
@@ -150,43 +160,35 @@ LIFESPAN = Contract(
 )
 
 
-def check(contract: Contract, message: Message) -> str:
-    """Return the type of a message that an application sends.
+def check(contract: Contract, state: str, message: Message) -> str:
+    """Return the state after a message that the application sends.
 
-    Raises ContractError: unknown type, missing key, value of a wrong type.
+    Raises ContractError: unknown type, missing key, value of a wrong type,
+    or not allowed in this state.
     """
     try:
-        kind: str = message["type"]
-        keys = contract.send[kind]
+        event: str = message["type"]
+        keys = contract.send[event]
     except (KeyError, TypeError):
         raise ContractError(unknown(contract, message)) from None
-    for name, types, required in keys:
-        if name in message:
-            if not isinstance(message[name], types):
-                raise ContractError(wrong_type(kind, name, types, message))
-        elif required:
-            raise ContractError(f'{kind} without "{name}"')
-    return kind
-
-
-def advance(contract: Contract, state: str, message: Message) -> str:
-    """Return the state after a checked message.
-
-    Raises ContractError: it may not be sent in this state.
-    """
-    event = message["type"]
-    if message.get("more_body") or message.get("more_trailers"):
-        event += " (more)"
-    elif message.get("trailers"):
-        event += " (trailers)"
+    values = map(message.get, keys.names, keys.defaults)
+    if not all(map(isinstance, values, keys.types)):
+        raise ContractError(wrong_value(keys, message))
+    if message.get(keys.flag):
+        event = f"{event} + {keys.flag}"
     after = contract.order.get((state, event))
     if after is None:
-        allowed = [e for s, e in contract.order if s == state]
-        raise ContractError(
-            f"send() of {event}, state: {state};"
-            f" allowed here: {', '.join(allowed) or 'nothing more'}"
-        )
+        raise ContractError(out_of_order(contract, state, event))
     return after
+
+
+def out_of_order(contract: Contract, state: str, event: str) -> str:
+    """Say that a message may not be sent now, and which ones may."""
+    allowed = [e for s, e in contract.order if s == state]
+    return (
+        f"send() of {event}, state: {state};"
+        f" allowed here: {', '.join(allowed) or 'nothing more'}"
+    )
 
 
 def unknown(contract: Contract, message: Any) -> str:
@@ -199,12 +201,17 @@ def unknown(contract: Contract, message: Any) -> str:
     return f"unknown message {message['type']!r}; known: {known}"
 
 
-def wrong_type(
-    kind: str, name: str, types: tuple[type, ...], message: Message
-) -> str:
-    """Say what type a key of a message should have."""
-    wanted = " or ".join(t.__name__ for t in types if t is not NONE)
-    return f'{kind}: "{name}" must be {wanted}; got {message[name]!r}'
+def wrong_value(keys: Keys, message: Message) -> str:
+    """Say which key of a message is missing or wrong."""
+    kind = message["type"]
+    for name, types in zip(keys.names, keys.types, strict=True):
+        if name not in message:
+            problem = f'{kind} without "{name}"'
+        elif not isinstance(message[name], types):
+            wanted = " or ".join(t.__name__ for t in types if t is not NONE)
+            got = message[name]
+            return f'{kind}: "{name}" must be {wanted}; got {got!r}'
+    return problem
 
 
 def place(error: BaseException) -> str:

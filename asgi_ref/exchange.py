@@ -27,7 +27,7 @@ import logging
 import math
 import os
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context
 from typing import Any
@@ -39,7 +39,6 @@ from .contract import (
     ClientDisconnected,
     Message,
     Scope,
-    advance,
     check,
     place,
 )
@@ -50,12 +49,16 @@ from .transport import STALLED, Transport
 log = logging.getLogger("asgi_ref")
 
 READ_AHEAD = 64 * 1024  # bytes of pipelined requests kept for later
+PLAIN_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+
+OwnLines = Callable[[Response], bytes]
+Finished = Callable[["Exchange"], None]
 
 
 class Exchange:
     """`receive` and `send` for one request.
 
-    lines: returns the server's own field lines, such as Date, for a
+    own_lines: returns the server's field lines, such as Date, for a
     response. finished: called once, when the response is complete.
     """
 
@@ -63,9 +66,11 @@ class Exchange:
     status = 0
     sent = 0  # bytes of body
     gone = False  # nothing can reach the client any more
+    _response = Response(500)
     _head_sent = False
     _body_told = False
     _trailers: tuple[Any, ...] = ()
+    _turn: asyncio.Lock | None = None
     _ended: asyncio.Event | None = None
     _watcher: asyncio.Task[None] | None = None
 
@@ -73,20 +78,16 @@ class Exchange:
         self,
         connection: Connection,
         transport: Transport,
-        lines: Callable[[Response], bytes] = lambda response: b"",
-        finished: Callable[[Exchange], None] = lambda exchange: None,
+        own_lines: OwnLines = lambda response: b"",
+        finished: Finished | None = None,
     ) -> None:
-        self.connection = connection
-        self._transport = transport
-        self._lines = lines
-        self._finished = finished
-        self._response = Response(500)
-        self._turn = asyncio.Lock()
+        self.connection, self._transport = connection, transport
+        self._own_lines, self._finished = own_lines, finished
 
     @property
-    def complete(self) -> bool:
-        """Whether the whole response was sent."""
-        return self.state == "complete"
+    def over(self) -> bool:
+        """Whether the response is complete or the client has gone."""
+        return self.gone or self.state == "complete"
 
     # What the application calls.
 
@@ -97,8 +98,9 @@ class Exchange:
         {"type": "http.disconnect"}.
         """
         if not self._body_told:
+            self._turn = self._turn or asyncio.Lock()
             async with self._turn:  # two tasks may be waiting here
-                if not (self._body_told or self.complete or self.gone):
+                if not (self._body_told or self.over):
                     return await self._receive_piece()
         await self._wait_for_end()
         return {"type": "http.disconnect"}
@@ -109,30 +111,34 @@ class Exchange:
         Raises ContractError, BadResponse: the message breaks a rule.
         Raises ClientDisconnected: nobody is there to read it.
         """
-        kind = check(HTTP, message)
-        if self.gone:
-            raise ClientDisconnected("the client has gone")
-        if self.state == "complete":
-            return  # "any further messages on the channel will be ignored"
-        after = advance(HTTP, self.state, message)
+        if self.gone or self.state == "complete":
+            return self._send_too_late()
+        after = check(HTTP, self.state, message)
+        kind = message["type"]
         if kind == "http.response.pathsend":
             data = await self._send_path(message["path"])
         else:
-            data = self._encode(kind, message)
+            data = ENCODE[kind](self, message)
         self.state = after
         if data:
             await self._write(data)
         if after == "complete":
             self._finish()
 
-    # Towards the application.
+    def _send_too_late(self) -> None:
+        if self.gone:
+            raise ClientDisconnected("the client has gone")
+        # Complete: "any further messages on the channel will be ignored".
+
+    # From the client to the application.
 
     async def _receive_piece(self) -> Message:
         connection = self.connection
         try:
             event = connection.next_event()
             while event is Signal.NEED_DATA:
-                await self._write(connection.send_continue())
+                if interim := connection.send_continue():
+                    await self._write(interim)
                 self._transport.allow(STALLED)
                 connection.receive_data(await self._transport.read())
                 event = connection.next_event()
@@ -154,7 +160,7 @@ class Exchange:
         Only a reader learns that a client has left. What arrives instead
         is the next request; it is kept.
         """
-        if self.gone or self.complete:
+        if self.over:
             return
         if self._ended is None:
             self._ended = asyncio.Event()
@@ -167,52 +173,63 @@ class Exchange:
             self.connection.receive_data(data)
             if not data:
                 self.gone = True
-                self.tell_end()
-                break
+                return self.tell_end()
 
     def tell_end(self) -> None:
         """Let every `receive` that waits return "http.disconnect"."""
-        if self._ended is None:
-            self._ended = asyncio.Event()
+        self._ended = self._ended or asyncio.Event()
         self._ended.set()
 
-    # Towards the client.
+    @property
+    def listens(self) -> bool:
+        """Whether the application ever asked for a message."""
+        return self._turn is not None or self._watcher is not None
 
-    def _encode(self, kind: str, message: Message) -> bytes:
-        """Return the bytes to write for a message."""
-        if kind == "http.response.body":
-            more = message.get("more_body", False) or self.state == "promised"
-            return self._encode_body(message.get("body", b""), more)
-        if kind == "http.response.start":
-            # It is written with the first piece of body: one write is cheaper
-            # than two, and until then an error can still become a 500.
-            headers = message.get("headers", ())
-            self._response = Response(message["status"], headers)
-        elif kind == "http.response.early_hint":
-            return self.connection.send_early_hints(message["links"])
-        elif kind == "http.response.trailers":
-            self._trailers += tuple(message["headers"])
-            if not message.get("more_trailers"):
-                return self.connection.send_end(self._trailers)
+    async def release(self) -> None:
+        """Stop reading for the application: the connection goes on."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+        if self._turn is not None:
+            async with self._turn:  # a `receive` in another task lets go
+                pass
+
+    # From the application to the client.
+
+    def _encode_start(self, message: Message) -> bytes:
+        # It is written with the first piece of body: one write costs less
+        # than two, and until then an error can still become a 500.
+        headers = message.get("headers", ())
+        self._response = Response(message["status"], headers)
         return b""
 
-    def _encode_body(self, body: bytes, more: bool) -> bytes:
+    def _encode_body(self, message: Message) -> bytes:
+        body = message.get("body", b"")
+        more = message.get("more_body", False) or self.state == "promised"
         if not isinstance(body, bytes):
             body = bytes(body)
-        head = b""
-        if not self._head_sent:
-            head = self._encode_head(None if more else len(body))
+        self.sent += len(body)
+        if self._head_sent:
+            return self.connection.send_data(body, more)
+        head = self._encode_head(None if more else len(body))
         data = self.connection.send_data(body, more)
         self._head_sent = True
-        self.sent += len(body)
-        return head + data if head else data
+        return head + data
 
     def _encode_head(self, whole: int | None) -> bytes:
         response = self._response
         self.status = response.status
-        return self.connection.send_response(
-            response, whole, self._lines(response)
-        )
+        lines = self._own_lines(response)
+        return self.connection.send_response(response, whole, lines)
+
+    def _encode_early_hint(self, message: Message) -> bytes:
+        return self.connection.send_early_hints(message["links"])
+
+    def _encode_trailers(self, message: Message) -> bytes:
+        self._trailers += tuple(message.get("headers", ()))
+        if message.get("more_trailers"):
+            return b""
+        return self.connection.send_end(self._trailers)
 
     async def _send_path(self, path: str) -> bytes:
         with open(path, "rb") as file:
@@ -222,26 +239,30 @@ class Exchange:
                 return head + self.connection.send_end()
             before, after = self.connection.send_file(size)
             self._head_sent = True
-            self.sent += size
             await self._write(head + before)
-            await self._guard(self._transport.send_file(file, size))
+            try:
+                await self._transport.send_file(file, size)
+            except OSError as error:
+                raise self._lost() from error
+        self.sent += size
         return after
 
     async def _write(self, data: bytes) -> None:
-        await self._guard(self._transport.write(data))
-
-    async def _guard(self, sending: Awaitable[None]) -> None:
         try:
-            await sending
+            await self._transport.write(data)
         except OSError as error:
-            self.gone = True
-            self.tell_end()
-            raise ClientDisconnected("the client has gone") from error
+            raise self._lost() from error
+
+    def _lost(self) -> ClientDisconnected:
+        self.gone = True
+        self.tell_end()
+        return ClientDisconnected("the client has gone")
 
     def _finish(self) -> None:
         if self._ended is not None:
             self._ended.set()
-        self._finished(self)
+        if self._finished is not None:
+            self._finished(self)
 
     # Around the application.
 
@@ -250,18 +271,16 @@ class Exchange:
         try:
             await app(scope, self.receive, self.send)
         except Exception as error:
-            await self._failed(error)
+            if self.gone:  # not an error: clients come and go
+                log.info("the client left; the app said %s", place(error))
+                return
+            log.error("%s", place(error), exc_info=error)
         else:
-            if not (self.complete or self.gone):
-                log.error("app returned without answering %s", name(scope))
-                await self.refuse(500, "Internal Server Error")
-
-    async def _failed(self, error: Exception) -> None:
-        if self.gone:  # not an error: clients come and go
-            log.info("the client left; the app said %s", place(error))
-            return
-        log.error("%s", place(error), exc_info=error)
-        if not self.complete:
+            if self.over:
+                return
+            request = self.connection.request.label
+            log.error("app returned without answering %s", request)
+        if self.state != "complete":
             await self.refuse(500, "Internal Server Error")
 
     async def refuse(self, status: int, reason: str) -> None:
@@ -271,24 +290,21 @@ class Exchange:
             self._transport.abort()
         else:
             self.connection.take_back()
-            self._response = Response(
-                status, [(b"content-type", b"text/plain")]
-            )
+            self._response = Response(status, [PLAIN_TEXT])
             with suppress(ClientDisconnected):
-                await self._write(self._encode_body(reason.encode(), False))
+                await self._write(self._encode_body({"body": reason.encode()}))
             self.state = "complete"
             self._finish()
         self.gone = True
         self.tell_end()
 
-    async def release(self) -> None:
-        """Stop reading for the application: the connection goes on."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.wait([self._watcher])
-        if self._turn.locked():
-            async with self._turn:  # a `receive` in another task lets go
-                pass
+
+ENCODE: dict[str, Callable[[Exchange, Message], bytes]] = {
+    "http.response.start": Exchange._encode_start,
+    "http.response.body": Exchange._encode_body,
+    "http.response.early_hint": Exchange._encode_early_hint,
+    "http.response.trailers": Exchange._encode_trailers,
+}
 
 
 @types.coroutine
@@ -317,8 +333,3 @@ def in_context(
         except BaseException as error:
             value = error
             resume = coroutine.throw
-
-
-def name(scope: Scope) -> str:
-    """Return "GET /items" for the log."""
-    return f"{scope['method']} {scope['path']}"

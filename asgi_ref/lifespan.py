@@ -27,11 +27,9 @@ from typing import Any
 
 from .contract import (
     LIFESPAN,
-    LIFESPAN_VERSION,
     App,
     Message,
     Scope,
-    advance,
     check,
     place,
 )
@@ -97,7 +95,7 @@ class Lifespan:
     async def _run(self) -> None:
         scope: Scope = {
             "type": "lifespan",
-            "asgi": LIFESPAN_VERSION.copy(),
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
             "state": self.state,
         }
         try:
@@ -115,7 +113,6 @@ class Lifespan:
         self._moved.set()
 
     async def _send(self, message: Message) -> None:
-        check(LIFESPAN, message)
-        self._stage = advance(LIFESPAN, self._stage, message)
+        self._stage = check(LIFESPAN, self._stage, message)
         self._message = message.get("message", "")
         self._moved.set()

@@ -31,14 +31,15 @@ STATUS_LINES = {
 }
 DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-BODILESS = frozenset({204, 304})
+BODILESS = frozenset({204, 205, 304})
 
-# Fields that the server must look at or writes itself.
+# Fields that the server must look at, or that it writes itself.
 CONTROLLED = frozenset(
-    {b"connection", b"content-length", b"date", b"keep-alive", b"server"}
-    | {b"transfer-encoding"}
+    b"connection content-length date keep-alive server"
+    b" transfer-encoding".split()
 )
 
+Pairs = Iterable[Iterable[bytes]]
 Keep = Callable[[bytes, bytes], bool]
 
 
@@ -50,118 +51,106 @@ class Response:
     """A response's head as the application wants it, checked.
 
     status: 200 to 999. headers: any iterable of (name, value) in bytes; it
-    is read once. block: the field lines ready to send.
+    is read once. block: the field lines ready to send. given: the names of
+    fields that the server would otherwise add.
 
     Raises BadResponse.
     """
 
-    __slots__ = (
-        *("block", "close", "has_date", "has_server", "length", "status"),
-    )
+    length: int | None = None
+    close = False
+    given: tuple[bytes, ...] = ()
 
-    def __init__(
-        self, status: int, headers: Iterable[Iterable[bytes]] = ()
-    ) -> None:
+    def __init__(self, status: int, headers: Pairs = ()) -> None:
         if not 200 <= status <= 999:
             raise BadResponse(f"{status} is not a final response's status")
         self.status = status
-        self.length: int | None = None
-        self.close = self.has_date = self.has_server = False
-        self.block = field_lines(headers, self._controlled)
+        self.block = field_lines(headers, self._keep)
 
-    def _controlled(self, name: bytes, value: bytes) -> bool:
-        """Note a field that concerns the server; True: send it as well."""
+    def _keep(self, name: bytes, value: bytes) -> bool:
+        """Note a field that concerns the server; True: it is also sent."""
         if name == b"content-length":
             if not value.isdigit() or self.length is not None:
-                raise BadResponse(
-                    f"content-length {value!r} is not one number"
-                )
+                raise BadResponse(f"content-length: not one number: {value!r}")
+            if self.status in (204, 205):
+                return False  # 204 has no length, 205 has none but 0
             self.length = int(value)
-        elif name == b"connection":
+            return True
+        if name == b"connection":
             self.close = b"close" in value.lower()
             return b"upgrade" in value.lower()
-        elif name == b"date":
-            self.has_date = True
-        elif name == b"server":
-            self.has_server = True
-        return name in (b"date", b"server")
+        if name in (b"date", b"server"):
+            self.given += (name,)
+            return True
+        return False
 
 
 class ResponseBody:
     """How one response's body ends; turns its pieces into bytes to send.
 
     `whole` is the body's length if it is known though the app said nothing.
-    `line` is the field line that announces the end to the client.
+    `line` is the field line that announces the end, if the app sent none.
+    `left` is what Content-Length still promises; None if it does not count.
     """
 
-    __slots__ = ("chunked", "left", "line", "length", "silent", "until_close")
+    line = b""
+    chunked = until_close = False
 
     def __init__(
         self, request: Request, response: Response, whole: int | None = None
     ) -> None:
-        status = response.status
-        self.length = response.length
-        self.line = b""
-        self.chunked = self.until_close = False
-        self.silent = request.method == "HEAD" or status in BODILESS
-        if status == 205:  # it has no content and must say so (15.3.6)
-            self.silent, self.length = True, 0
-        elif self.length is None and not self.silent:
-            self.length = whole
-        if self.length is not None:
-            if status != 204:  # there it is forbidden (RFC 9110, 8.6)
-                self.line = b"content-length: %d\r\n" % self.length
-        elif not self.silent:
-            self.chunked = request.version == "1.1"
-            self.until_close = not self.chunked
-            if self.chunked:
-                self.line = b"transfer-encoding: chunked\r\n"
-        self.left = self.length or 0
+        self.silent = request.method == "HEAD" or response.status in BODILESS
+        self.left = self.length = None if self.silent else response.length
+        if self.left is None:
+            self._choose(request, response, whole)
 
-    def encode(self, data: bytes) -> bytes:
-        """Return the bytes to send for one piece of the body.
+    def _choose(
+        self, request: Request, response: Response, whole: int | None
+    ) -> None:
+        if response.status == 205:  # it must say that it is empty (15.3.6)
+            self.line = b"content-length: 0\r\n"
+        elif self.silent:
+            pass
+        elif whole is not None:
+            self.left = self.length = whole
+            self.line = b"content-length: %d\r\n" % whole
+        elif request.version == "1.1":
+            self.chunked = True
+            self.line = b"transfer-encoding: chunked\r\n"
+        else:
+            self.until_close = True
 
-        Raises BadResponse: more than Content-Length said.
+    def encode(self, data: bytes, more: bool) -> bytes:
+        """Return the bytes to send for a piece of the body.
+
+        Raises BadResponse: more or less than Content-Length said.
         """
-        if self.silent or not data:
-            return b""
-        before, after = self.frame(len(data))
-        return before + data + after if before else data
-
-    def frame(self, size: int) -> tuple[bytes, bytes]:
-        """Return what goes before and after a piece of `size` bytes.
-
-        Raises BadResponse: more than Content-Length said.
-        """
+        if self.left is not None:
+            self.count(len(data), more)
+            return data
         if self.chunked:
-            return b"%x\r\n" % size, b"\r\n"
-        if self.length is not None:
-            self.left -= size
-            if self.left < 0:
-                sent = self.length - self.left
-                raise BadResponse(
-                    "more body than content-length said"
-                    f" ({sent} > {self.length})"
-                )
-        return b"", b""
+            piece = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            return piece if more else piece + b"0\r\n\r\n"
+        return b"" if self.silent else data
 
-    def end(self, trailers: bytes = b"") -> bytes:
-        """Return the bytes that end the body.
+    def count(self, size: int, more: bool) -> None:
+        """Count a piece of `size` bytes against Content-Length.
 
-        Raises BadResponse: less than Content-Length said.
+        Raises BadResponse.
         """
-        if self.chunked:
-            return b"0\r\n%b\r\n" % trailers
-        if self.left and not self.silent:
-            sent = (self.length or 0) - self.left
+        if self.left is None or self.length is None:
+            return
+        self.left -= size
+        if self.left < 0 or (self.left and not more):
+            kind, sign = ("more", ">") if self.left < 0 else ("less", "<")
             raise BadResponse(
-                f"less body than content-length said ({sent} < {self.length})"
+                f"{kind} body than content-length said"
+                f" ({self.length - self.left} {sign} {self.length})"
             )
-        return b""
 
 
 def field_lines(
-    headers: Iterable[Iterable[bytes]], keep: Keep = lambda name, value: False
+    headers: Pairs, keep: Keep = lambda name, value: False
 ) -> bytes:
     """Return headers as field lines, checked.
 
@@ -169,32 +158,32 @@ def field_lines(
 
     Raises BadResponse: not a pair of bytes, not a token, control character.
     """
+    headers = list(headers)
     lines = []
-    for item in headers:
-        try:
-            name, value = item
+    try:
+        for name, value in headers:
             lower = KNOWN_NAMES.get(name) or field_name(name)
-            line = b"%b: %b\r\n" % (name, value)
-        except (TypeError, ValueError, ProtocolError):
-            raise BadResponse(explain(item)) from None
-        if line.count(b"\n") != 1 or line.count(b"\r") != 1:
-            raise BadResponse(f"CR or LF in header {item!r}")
-        if lower not in CONTROLLED or keep(lower, value):
-            lines.append(line)
+            if lower not in CONTROLLED or keep(lower, value):
+                lines.append(b"%b: %b\r\n" % (name, value))
+    except (AttributeError, TypeError, ValueError, ProtocolError) as error:
+        raise BadResponse(explain(headers, error)) from None
     block = b"".join(lines)
-    if block.translate(None, TEXT):
-        raise BadResponse(f"control character in headers {block!r}")
+    # Take the allowed characters away, and one CR LF a line must be left.
+    if block.translate(None, TEXT) != b"\r\n" * len(lines):
+        raise BadResponse(f"control character in headers: {headers!r}")
     return block
 
 
-def explain(item: object) -> str:
-    """Say what is wrong with an item of an application's headers."""
-    pair = tuple(item) if isinstance(item, (list, tuple)) else item
-    if (
-        isinstance(pair, tuple)
-        and [type(part) for part in pair] == [bytes] * 2
-    ):
-        return f"{pair[0]!r} is not a field name"
+def explain(headers: list[Iterable[bytes]], error: Exception) -> str:
+    """Say which of an application's headers is wrong, and why."""
+    if isinstance(error, (BadResponse, ProtocolError)):
+        return str(error)
+    for item in headers:
+        pair = tuple(item) if isinstance(item, (list, tuple)) else item
+        if not isinstance(pair, tuple) or (
+            [type(part) for part in pair] != [bytes, bytes]
+        ):
+            break
     return f"headers must be (bytes, bytes); got {pair!r}"
 
 
@@ -204,10 +193,8 @@ def http_date(seconds: float) -> bytes:
     "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7), whatever the locale.
     """
     year, month, day, hour, minute, second, weekday, *_ = gmtime(seconds)
-    return (
-        f"{DAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year}"
-        f" {hour:02}:{minute:02}:{second:02} GMT"
-    ).encode()
+    date = f"{DAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year}"
+    return f"{date} {hour:02}:{minute:02}:{second:02} GMT".encode()
 
 
 def status_line(status: int) -> bytes:

@@ -15,45 +15,58 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
-from .contract import VERSION, Scope
+from .contract import Scope
 from .request import Request
 
 Address = tuple[str, int | None] | None
 
 
 def http_scope(
-    request: Request,
-    *,
+    request: Request, told: dict[str, Any], state: dict[str, Any]
+) -> Scope:
+    """Return the scope of one HTTP request.
+
+    told: what all scopes of this connection say alike (`about_connection`).
+    state: the namespace that lifespan filled; each request gets a copy.
+    """
+    raw_path, _, query = request.target.partition(b"?")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": request.version,
+        "method": request.method.upper(),
+        "path": full_path(raw_path, told["root_path"]),
+        "raw_path": raw_path,
+        "query_string": query,
+        "headers": request.headers,
+        "state": state.copy(),
+        "extensions": extensions(),
+        **told,
+    }
+
+
+def about_connection(
     client: Address = None,
     server: Address = None,
     scheme: str = "http",
     root_path: str = "",
-    state: dict[str, Any] | None = None,
-) -> Scope:
-    """Return the scope of one HTTP request.
+) -> dict[str, Any]:
+    """Return the keys that are the same for every request of a connection.
 
-    client, server: (host, port), for a unix socket None and (path, None).
-    state: the namespace that lifespan filled; each request gets a copy.
+    client, server: (host, port); for a unix socket None and (path, None).
     """
-    raw_path, _, query = request.target.partition(b"?")
-    scope: Scope = {
-        "type": "http",
-        "asgi": VERSION.copy(),
-        "http_version": request.version,
-        "method": request.method.upper(),
-        "scheme": scheme,
-        "path": full_path(raw_path, root_path),
-        "raw_path": raw_path,
-        "query_string": query,
-        "root_path": root_path,
-        "headers": request.headers,
+    return {
         "client": client,
         "server": server,
-        "extensions": extensions(),
+        "scheme": scheme,
+        "root_path": root_path,
     }
-    if state is not None:
-        scope["state"] = state.copy()
-    return scope
+
+
+def extensions() -> dict[str, dict[str, Any]]:
+    """Return what this server offers beyond the core; each scope its own."""
+    early_hint, trailers = "http.response.early_hint", "http.response.trailers"
+    return {early_hint: {}, trailers: {}, "http.response.pathsend": {}}
 
 
 def full_path(raw_path: bytes, root_path: str = "") -> str:
@@ -68,12 +81,3 @@ def full_path(raw_path: bytes, root_path: str = "") -> str:
     if root_path and not (path + "/").startswith(root_path + "/"):
         path = root_path + path
     return path
-
-
-def extensions() -> dict[str, dict[str, Any]]:
-    """Return what this server offers beyond the core, new for each scope."""
-    return {
-        "http.response.early_hint": {},
-        "http.response.pathsend": {},
-        "http.response.trailers": {},
-    }

@@ -22,6 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from socket import socket
@@ -33,7 +34,7 @@ from .exchange import Exchange, in_context
 from .lifespan import Lifespan
 from .request import ProtocolError, Request
 from .response import Response, field_lines, http_date, status_line
-from .scope import http_scope
+from .scope import about_connection, http_scope
 from .transport import StreamTransport, Transport, linger, sweep
 
 log = logging.getLogger("asgi_ref")
@@ -51,7 +52,6 @@ class Settings:
     lifespan: str = "auto"
     limit_head: int = HEAD_LIMIT
     limit_concurrency: int | None = None
-    limit_max_requests: int | None = None
     timeouts: bool = True
     timeout_header: float = 10.0
     timeout_keep_alive: float = 5.0
@@ -66,12 +66,12 @@ class Conversation:
     """One client's connection: its requests, one after the other.
 
     exchange: the one under way, or None. runner: the task that owns the
-    connection.
+    connection. told: what every scope of this connection says alike.
     """
 
     __slots__ = (
-        *("connection", "exchange", "request_time", "runner", "server"),
-        "transport",
+        *("app", "connection", "exchange", "request_time", "runner"),
+        *("server", "told", "transport"),
     )
 
     def __init__(self, server: Server, transport: Transport) -> None:
@@ -81,6 +81,12 @@ class Conversation:
         self.exchange: Exchange | None = None
         self.runner: asyncio.Task[None] | None = None
         self.request_time = 0.0
+        self.app = server.app_now()
+        self.told = about_connection(
+            transport.client,
+            transport.server,
+            root_path=server.settings.root_path,
+        )
 
     async def run(self, before: Exchange | None = None) -> None:
         """Converse until the connection ends, then close it.
@@ -100,6 +106,9 @@ class Conversation:
 
     async def _converse(self, before: Exchange | None) -> None:
         server, connection = self.server, self.connection
+        transport = self.transport
+        finished = self._log_access if server.logs_access else None
+        own_lines = server.own_lines
         while before is None or await self._finish(before):
             request = await self._next_request()
             if request is None:
@@ -107,40 +116,29 @@ class Conversation:
             if b"upgrade" in request.fields:
                 handler = server.upgrade_handler(request)
                 if handler is not None:
-                    await handler(self, request)
-                    return
-            self.exchange = before = Exchange(
-                connection, self.transport, server.own_lines, self._answered
+                    return await handler(self, request)
+            before = Exchange(
+                connection, transport, server.own_lines, finished
             )
-            call = before.run(server.app_for(self), self._scope(request))
-            await in_context(call, copy_context(), self._app_waits(before))
+            self.exchange = before
+            scope = http_scope(request, self.told, server.lifespan.state)
+            call = before.run(self.app, scope)
+            await in_context(call, copy_context(), self._app_waits)
             if self.exchange is not before:
                 return  # another task has gone on with the connection
         if connection.reading is not Reading.DONE or connection.buffer:
-            await linger(self.transport)
-
-    def _scope(self, request: Request) -> Scope:
-        transport, server = self.transport, self.server
-        return http_scope(
-            request,
-            client=transport.client,
-            server=transport.server,
-            root_path=server.settings.root_path,
-            state=server.lifespan.state,
-        )
+            await linger(transport)
 
     async def _next_request(self) -> Request | None:
         """Return the next request; None if there is none."""
         settings, connection = self.server.settings, self.connection
         try:
-            event = connection.next_event()
-            if event is Signal.NEED_DATA and not connection.buffer:
+            if not connection.buffer:
                 self.transport.allow(settings.timeout_keep_alive)
-                event = await self._read_on()
+                connection.receive_data(await self.transport.read())
+            event = connection.next_event()
             if event is Signal.NEED_DATA:
-                self.transport.allow(settings.timeout_header)
-                while event is Signal.NEED_DATA:
-                    event = await self._read_on()
+                event = await self._rest_of_head()
         except TimeoutError:
             if connection.buffer:
                 connection.fail()
@@ -153,9 +151,13 @@ class Conversation:
         self.request_time = time.perf_counter()
         return event if isinstance(event, Request) else None
 
-    async def _read_on(self) -> Request | bytes | Signal:
-        self.connection.receive_data(await self.transport.read())
-        return self.connection.next_event()
+    async def _rest_of_head(self) -> Request | bytes | Signal:
+        self.transport.allow(self.server.settings.timeout_header)
+        event: Request | bytes | Signal = Signal.NEED_DATA
+        while event is Signal.NEED_DATA:
+            self.connection.receive_data(await self.transport.read())
+            event = self.connection.next_event()
+        return event
 
     async def _refuse(self, status: int, reason: str) -> None:
         log.warning("%s  %d, %s", self.peer, status, reason)
@@ -164,39 +166,41 @@ class Conversation:
         )
         await exchange.refuse(status, reason)
 
-    def _app_waits(self, exchange: Exchange) -> Callable[[], None]:
-        """Return what to do when the application waits for something.
+    def _app_waits(self) -> None:
+        """Let the client not wait with the application.
 
-        If its answer is complete, as with a background task, the client
-        need not wait with it: a new task goes on with the connection, and
-        this one stays with the application.
+        When the application waits although its answer is complete, as in a
+        background task, a new task goes on with the connection, and this
+        one stays with the application.
         """
-
-        def hand_over() -> None:
-            if exchange.complete and self.exchange is exchange:
-                self.exchange = None
-                self.runner = self.server.spawn(self.run(exchange))
-
-        return hand_over
+        exchange = self.exchange
+        mine = self.runner is asyncio.current_task()
+        if mine and exchange is not None and exchange.over:
+            self.exchange = None
+            self.runner = self.server.spawn(self.run(exchange))
 
     async def _finish(self, exchange: Exchange) -> bool:
         """Make ready for the next request; False if there can be none."""
-        await exchange.release()
+        if exchange.listens:
+            await exchange.release()
         self.exchange = None
+        if self.connection.reading is Reading.BODY:
+            await self._drain()
+        return self.connection.next_cycle()
+
+    async def _drain(self) -> None:
+        """Read what is left of a body, if the connection is worth it."""
         connection, left = self.connection, DRAIN
-        try:
-            while connection.keep_alive and connection.reading is Reading.BODY:
+        self.transport.allow(self.server.settings.timeout_header)
+        with suppress(ProtocolError, TimeoutError):
+            while connection.keep_alive and left > 0:
                 event = connection.next_event()
+                if event is Signal.END_OF_BODY:
+                    break
                 if event is Signal.NEED_DATA:
-                    self.transport.allow(self.server.settings.timeout_header)
                     connection.receive_data(await self.transport.read())
                 elif isinstance(event, bytes):
                     left -= len(event)
-                    if left < 0:
-                        return False
-        except (ProtocolError, TimeoutError):
-            return False
-        return connection.next_cycle()
 
     def leave(self) -> None:
         """The server stops: end when the exchange under way is complete."""
@@ -215,10 +219,7 @@ class Conversation:
         host, port = client
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def _answered(self, exchange: Exchange) -> None:
-        self.server.count_request()
-        if not self.server.logs_access:
-            return
+    def _log_access(self, exchange: Exchange) -> None:
         status = status_line(exchange.status)[9:-2].decode()
         took = 1000 * (time.perf_counter() - self.request_time)
         access_log.info(
@@ -251,15 +252,12 @@ class Server:
         self.logs_access = False
         self._upgrades = upgrades or {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._requests = 0
         self.ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
-        self._date_second = 0
-        self._date_line = b""
+        self._second = 0
+        self._own_lines = b""
         self._extra_lines = field_lines(self.settings.headers)
-        on = self.settings.server_header
-        self._server_line = b"server: asgi_ref\r\n" if on else b""
 
     async def serve(self, sock: socket) -> None:
         """Start the application, serve until told to stop, stop it.
@@ -317,26 +315,27 @@ class Server:
 
     def own_lines(self, response: Response) -> bytes:
         """Return the field lines that the server adds to a response."""
-        lines = b""
-        if self.settings.date_header and not response.has_date:
-            lines = self._date()
-        if not response.has_server:
-            lines += self._server_line
-        return lines + self._extra_lines
+        if response.given:
+            return self._make_lines(response.given)
+        if self._second != int(time.time()):
+            # Formatting the date anew each time would cost a quarter more.
+            self._own_lines = self._make_lines()
+        return self._own_lines
 
-    def _date(self) -> bytes:
-        second = int(time.time())
-        if second != self._date_second:  # formatting it costs a quarter of
-            self._date_second = second  # the time of a small response
-            self._date_line = b"date: %b\r\n" % http_date(second)
-        return self._date_line
+    def _make_lines(self, given: tuple[bytes, ...] = ()) -> bytes:
+        self._second = int(time.time())
+        lines = self._extra_lines
+        if self.settings.server_header and b"server" not in given:
+            lines = b"server: asgi_ref\r\n" + lines
+        if self.settings.date_header and b"date" not in given:
+            lines = b"date: %b\r\n%b" % (http_date(self._second), lines)
+        return lines
 
-    def app_for(self, conversation: Conversation) -> App:
+    def app_now(self) -> App:
         """Return the application, or its stand-in when there are too many."""
         limit = self.settings.limit_concurrency
-        if limit is not None and len(self.conversations) > limit:
-            return overloaded
-        return self.app
+        full = limit is not None and len(self.conversations) >= limit
+        return overloaded if full else self.app
 
     def upgrade_handler(self, request: Request) -> Upgrade | None:
         """Return the handler for a protocol that the client asks for."""
@@ -344,12 +343,6 @@ class Server:
             if protocol in self._upgrades:
                 return self._upgrades[protocol]
         return None
-
-    def count_request(self) -> None:
-        """Note that a request was answered; stop at the limit."""
-        self._requests += 1
-        if self._requests == self.settings.limit_max_requests:
-            self.stop()
 
     # Time limits and the end.
 
