@@ -12,8 +12,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import asynccontextmanager
 from socket import socket
 from typing import Any
 
@@ -75,11 +74,9 @@ def as_asgi3(app: Any, interface: str = "auto") -> tuple[App, int]:
 
 def where(name: str) -> str:
     """Return the file a target lies in, as short as it can be written."""
-    module = sys.modules[name.partition(":")[0]]
-    file = Path(module.__file__ or name)
-    with suppress(ValueError):
-        return os.path.join(".", file.relative_to(Path.cwd()))
-    return str(file)
+    file = sys.modules[name.partition(":")[0]].__file__ or name
+    relative = os.path.relpath(file)
+    return file if relative.startswith("..") else os.path.join(".", relative)
 
 
 def announce(sock: socket, what: str) -> None:

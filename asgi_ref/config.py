@@ -12,7 +12,6 @@ import argparse
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
@@ -138,10 +137,12 @@ def load_env(path: str) -> None:
 
     Raises OSError.
     """
-    for line in Path(path).read_text().splitlines():
-        key, equals, value = line.removeprefix("export ").partition("=")
-        if equals and not key.lstrip().startswith("#"):
-            os.environ.setdefault(key.strip(), value.strip().strip("'\""))
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            key, equals, value = line.removeprefix("export ").partition("=")
+            if equals and not key.lstrip().startswith("#"):
+                value = value.strip().strip("'\"")
+                os.environ.setdefault(key.strip(), value)
 
 
 class Lines(logging.Formatter):

@@ -13,9 +13,9 @@ the extensions early hints, trailers, path send, WebSocket denial response.
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 Scope = MutableMapping[str, Any]
@@ -220,11 +220,16 @@ def place(error: BaseException) -> str:
     The line is the last one outside this package and the installed ones:
     the learner's own.
     """
-    own = Path(__file__).parent
     line = ""
     for frame in traceback.extract_tb(error.__traceback__):
-        path = Path(frame.filename)
-        installed = own in path.parents or "site-packages" in path.parts
-        if path.is_file() and not installed:
-            line = f" ({path.name}:{frame.lineno})"
+        folder, file = os.path.split(frame.filename)
+        own = folder == os.path.dirname(__file__) and file != "demo.py"
+        if not own and is_learners(frame.filename):
+            line = f" ({file}:{frame.lineno})"
     return f"{type(error).__name__}: {error}{line}"
+
+
+def is_learners(path: str) -> bool:
+    """Say whether a file is neither installed nor part of Python."""
+    library = os.path.dirname(os.__file__)
+    return not path.startswith((library, "<")) and "-packages" not in path

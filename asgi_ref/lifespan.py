@@ -100,7 +100,7 @@ class Lifespan:
         }
         try:
             await self._app(scope, self._inbox.get, self._send)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._ended("raised", place(error))
         else:
             self._ended("raised", "the application returned early")

@@ -18,7 +18,7 @@ import os
 import re
 import socket
 import stat
-from pathlib import Path
+from glob import glob
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -140,14 +140,22 @@ def holder(port: int) -> str:
     users, the answer is "".
     """
     listening = re.compile(rf":{port:04X} [0-9A-F:]+ 0A (?:\S+ +){{5}}(\d+)")
-    for table in Path("/proc/net").glob("tcp*"):
-        for inode in listening.findall(table.read_text()):
-            for fd in Path("/proc").glob("[0-9]*/fd/*"):
-                try:
-                    if os.readlink(fd) == f"socket:[{inode}]":
-                        process = fd.parent.parent
-                        name = (process / "comm").read_text().strip()
-                        return f"pid {process.name} ({name})"
-                except OSError:
-                    continue  # it ended meanwhile, or it is not ours
+    for table in glob("/proc/net/tcp*"):
+        with open(table) as lines:
+            for inode in listening.findall(lines.read()):
+                for fd in glob("/proc/[0-9]*/fd/*"):
+                    if _leads_to(fd, f"socket:[{inode}]"):
+                        return _process(fd.split("/")[2])
     return ""
+
+
+def _leads_to(fd: str, what: str) -> bool:
+    try:
+        return os.readlink(fd) == what
+    except OSError:
+        return False  # it ended meanwhile, or it is not ours
+
+
+def _process(pid: str) -> str:
+    with open(f"/proc/{pid}/comm") as name:
+        return f"pid {pid} ({name.read().strip()})"

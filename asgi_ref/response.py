@@ -159,17 +159,17 @@ def field_lines(
     Raises BadResponse: not a pair of bytes, not a token, control character.
     """
     headers = list(headers)
-    lines = []
+    block, lines = b"", 0
     try:
         for name, value in headers:
             lower = KNOWN_NAMES.get(name) or field_name(name)
             if lower not in CONTROLLED or keep(lower, value):
-                lines.append(b"%b: %b\r\n" % (name, value))
+                block += b"%b: %b\r\n" % (name, value)
+                lines += 1
     except (AttributeError, TypeError, ValueError, ProtocolError) as error:
         raise BadResponse(explain(headers, error)) from None
-    block = b"".join(lines)
     # Take the allowed characters away, and one CR LF a line must be left.
-    if block.translate(None, TEXT) != b"\r\n" * len(lines):
+    if block.translate(None, TEXT) != b"\r\n" * lines:
         raise BadResponse(f"control character in headers: {headers!r}")
     return block
 

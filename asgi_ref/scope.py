@@ -13,7 +13,6 @@ Source: ASGI HTTP message format 2.5, "HTTP Connection Scope".
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote
 
 from .contract import Scope
 from .request import Request
@@ -77,6 +76,8 @@ def full_path(raw_path: bytes, root_path: str = "") -> str:
     """
     path = raw_path.decode("ascii")
     if "%" in path:
+        from urllib.parse import unquote  # most servers start without it
+
         path = unquote(path)
     if root_path and not (path + "/").startswith(root_path + "/"):
         path = root_path + path

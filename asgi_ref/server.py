@@ -105,29 +105,37 @@ class Conversation:
                 self.server.conversations.discard(self)
 
     async def _converse(self, before: Exchange | None) -> None:
-        server, connection = self.server, self.connection
-        transport = self.transport
-        finished = self._log_access if server.logs_access else None
-        own_lines = server.own_lines
-        while before is None or await self._finish(before):
+        goes_on = before is None or await self._finish(before)
+        before = None
+        while goes_on:
             request = await self._next_request()
             if request is None:
                 break
             if b"upgrade" in request.fields:
-                handler = server.upgrade_handler(request)
+                handler = self.server.upgrade_handler(request)
                 if handler is not None:
                     return await handler(self, request)
-            before = Exchange(
-                connection, transport, server.own_lines, finished
-            )
-            self.exchange = before
-            scope = http_scope(request, self.told, server.lifespan.state)
-            call = before.run(self.app, scope)
+            exchange = self.exchange = self._new_exchange()
+            scope = http_scope(request, self.told, self.server.lifespan.state)
+            call = exchange.run(self.app, scope)
             await in_context(call, copy_context(), self._app_waits)
-            if self.exchange is not before:
+            if self.exchange is not exchange:
                 return  # another task has gone on with the connection
-        if connection.reading is not Reading.DONE or connection.buffer:
-            await linger(transport)
+            goes_on = await self._finish(exchange)
+            # An idle connection waits for minutes: it should hold nothing.
+            del request, exchange, scope, call
+        if (
+            self.connection.reading is not Reading.DONE
+            or self.connection.buffer
+        ):
+            await linger(self.transport)
+
+    def _new_exchange(self) -> Exchange:
+        server = self.server
+        finished = self._log_access if server.logs_access else None
+        return Exchange(
+            self.connection, self.transport, server.own_lines, finished
+        )
 
     async def _next_request(self) -> Request | None:
         """Return the next request; None if there is none."""
@@ -287,29 +295,23 @@ class Server:
             self._force.set()
         self._stop.set()
 
-    async def _accepted(
+    def _accepted(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        await self.attend(StreamTransport(reader, writer))
+        self.attend(StreamTransport(reader, writer))
 
-    async def attend(self, transport: Transport) -> None:
-        """Serve one client until its connection ends."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._track(task)
+    def attend(self, transport: Transport) -> asyncio.Task[None]:
+        """Serve one client in a task that ends with its connection."""
         conversation = Conversation(self, transport)
         self.conversations.add(conversation)
-        await conversation.run()
+        return self.spawn(conversation.run())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in a task that shutdown waits for."""
         task = asyncio.create_task(work)
-        self._track(task)
-        return task
-
-    def _track(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # What a conversation asks.
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
 import traceback
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -41,7 +41,7 @@ def load(target: str, app_dir: str = ".", factory: bool = False) -> Any:
         hint = f"{dotted}:{attribute or 'app'}"
         raise TargetError(f'"{target}" is a file; write {hint}')
     attribute = attribute or "app"
-    module = import_module(name, Path(app_dir).resolve())
+    module = import_module(name, os.path.abspath(app_dir))
     app: Any = module
     for part in attribute.split("."):
         try:
@@ -56,13 +56,13 @@ def load(target: str, app_dir: str = ".", factory: bool = False) -> Any:
     return app
 
 
-def import_module(name: str, folder: Path) -> ModuleType:
+def import_module(name: str, folder: str) -> ModuleType:
     """Return an imported module that lies in `folder`.
 
     Raises TargetError: not found, or it raised while it was imported.
     """
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -73,10 +73,11 @@ def import_module(name: str, folder: Path) -> ModuleType:
         raise TargetError(failed_import(name, folder, error)) from None
 
 
-def no_module(name: str, folder: Path) -> str:
+def no_module(name: str, folder: str) -> str:
     """Say where a module was looked for, and what is there instead."""
     path = name.replace(".", "/")
-    found = [p.stem for p in sorted(folder.glob("*.py"))]
+    files = os.listdir(folder) if os.path.isdir(folder) else []
+    found = [file.removesuffix(".py") for file in files if ".py" in file]
     text = (
         f'No module named "{name}" in {folder}'
         f" (looked for {path}.py and {path}/)."
@@ -89,7 +90,7 @@ def no_module(name: str, folder: Path) -> str:
 
 def no_attribute(module: ModuleType, attribute: str) -> str:
     """Say that a module lacks an attribute, and which apps it has."""
-    file = Path(module.__file__ or module.__name__).name
+    file = os.path.basename(module.__file__ or module.__name__)
     apps = [
         name
         for name, value in vars(module).items()
@@ -104,13 +105,13 @@ def no_attribute(module: ModuleType, attribute: str) -> str:
     return text
 
 
-def failed_import(name: str, folder: Path, error: BaseException) -> str:
+def failed_import(name: str, folder: str, error: BaseException) -> str:
     """Show an error inside the application: the learner's own frames only."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if folder in Path(frame.filename).parents
-        and "site-packages" not in frame.filename
+        if frame.filename.startswith(folder)
+        and "-packages" not in frame.filename
     ]
     lines = [f"{name} could not be imported:"]
     lines += [line.rstrip() for line in traceback.format_list(frames)]

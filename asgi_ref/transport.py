@@ -26,7 +26,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 Address = tuple[str, int | None] | None
 
@@ -226,7 +226,7 @@ class MemoryTransport:
         self.interrupt()
 
 
-def address(name: object) -> Address:
+def address(name: Any) -> Address:
     """Return a socket's name as (host, port), or (path, None), or None."""
     if isinstance(name, tuple):
         return name[0], name[1]
