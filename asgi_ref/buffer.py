@@ -56,9 +56,12 @@ class Buffer:
 
     def take(self, limit: int) -> bytes:
         """Remove and return the next bytes: `limit`, or all if fewer."""
+        self._searched = 0
+        if limit >= len(self._data):  # all of it: copy once, not twice
+            taken, self._data = bytes(self._data), bytearray()
+            return taken
         taken = bytes(self._data[:limit])
         del self._data[:limit]
-        self._searched = 0
         return taken
 
     def take_through(self, end: re.Pattern[bytes], limit: int) -> bytes | None:

@@ -300,6 +300,11 @@ class Connection:
         if self.writing is Writing.BODY:
             self._write("take back")
 
+    @property
+    def read_out(self) -> bool:
+        """Whether nothing more of what was announced is to be read."""
+        return self.reading is Reading.DONE and not self.buffer
+
     def next_cycle(self) -> bool:
         """Make ready for the next request; False if there can be none."""
         done = self.writing is Writing.DONE and self.reading is Reading.DONE

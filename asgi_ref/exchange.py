@@ -121,7 +121,10 @@ class Exchange:
             data = ENCODE[kind](self, message)
         self.state = after
         if data:
-            await self._write(data)
+            try:
+                await self._transport.write(data)
+            except OSError as error:
+                raise self._lost() from error
         if after == "complete":
             self._finish()
 

@@ -35,7 +35,7 @@ from .lifespan import Lifespan
 from .request import ProtocolError, Request
 from .response import Response, field_lines, http_date, status_line
 from .scope import about_connection, http_scope
-from .transport import StreamTransport, Transport, linger, sweep
+from .transport import READ_SIZE, StreamTransport, Transport, linger, sweep
 
 log = logging.getLogger("asgi_ref")
 access_log = logging.getLogger("asgi_ref.access")
@@ -105,7 +105,7 @@ class Conversation:
                 self.server.conversations.discard(self)
 
     async def _converse(self, before: Exchange | None) -> None:
-        goes_on = before is None or await self._finish(before)
+        goes_on = before is None or await self._settle(before)
         before = None
         while goes_on:
             request = await self._next_request()
@@ -121,13 +121,14 @@ class Conversation:
             await in_context(call, copy_context(), self._app_waits)
             if self.exchange is not exchange:
                 return  # another task has gone on with the connection
-            goes_on = await self._finish(exchange)
+            if exchange.listens or self.connection.reading is Reading.BODY:
+                goes_on = await self._settle(exchange)
+            else:
+                goes_on = self.connection.next_cycle()
+            self.exchange = None
             # An idle connection waits for minutes: it should hold nothing.
             del request, exchange, scope, call
-        if (
-            self.connection.reading is not Reading.DONE
-            or self.connection.buffer
-        ):
+        if not self.connection.read_out:
             await linger(self.transport)
 
     def _new_exchange(self) -> Exchange:
@@ -187,10 +188,9 @@ class Conversation:
             self.exchange = None
             self.runner = self.server.spawn(self.run(exchange))
 
-    async def _finish(self, exchange: Exchange) -> bool:
+    async def _settle(self, exchange: Exchange) -> bool:
         """Make ready for the next request; False if there can be none."""
-        if exchange.listens:
-            await exchange.release()
+        await exchange.release()
         self.exchange = None
         if self.connection.reading is Reading.BODY:
             await self._drain()
@@ -279,7 +279,9 @@ class Server:
             self.settings.access_log and access_log.isEnabledFor(logging.INFO)
         )
         await self.lifespan.startup()
-        listener = await asyncio.start_server(self._accepted, sock=sock)
+        listener = await asyncio.start_server(
+            self._accepted, sock=sock, limit=READ_SIZE
+        )
         sweeper = asyncio.create_task(self._sweep())
         self.ready.set()
         try:

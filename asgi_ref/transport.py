@@ -30,7 +30,7 @@ from typing import Any, BinaryIO, Protocol
 
 Address = tuple[str, int | None] | None
 
-READ_SIZE = 64 * 1024
+READ_SIZE = 256 * 1024  # bytes, what asyncio asks the kernel for at most
 STALLED = 60.0  # seconds without progress, in the middle of a message
 
 
@@ -149,6 +149,8 @@ class StreamTransport:
 
     async def close(self) -> None:
         self._writer.close()
+        if not self._stream.get_write_buffer_size():
+            return  # the kernel has it all
         self.allow(STALLED)
         with suppress(OSError):
             await self._writer.wait_closed()
