@@ -36,11 +36,14 @@ def main(arguments: list[str] | None = None) -> int:
         if options.env_file:
             config.load_env(options.env_file)
         name = options.app or "asgi_ref.demo:app"
-        app = target.load(name, options.app_dir, options.factory)
+        guess = options.interface == "auto"
+        app = target.load(name, options.app_dir, options.factory, guess)
         sock = bind(options)
         app, version = as_asgi3(app, options.interface)
         announce(sock, f"{name}  (ASGI {version}, {where(name)})")
         asyncio.run(_serve(app, config.settings(options), sock))
+    except KeyboardInterrupt:
+        return 0
     except target.TargetError as error:
         return fail(3, str(error))
     except StartupFailed as error:
@@ -81,18 +84,21 @@ def where(name: str) -> str:
 
 def announce(sock: socket, what: str) -> None:
     """Print the banner: what is served, and where to click."""
-    url = listen.url(sock)
+    url, host = listen.url(sock), sock.getsockname()[0]
+    everywhere = f" ({host})" if host in listen.WILDCARDS else ""
     print(f"asgi_ref {__version__}   {what}")
-    print(f"  open      {url}      Ctrl+C stops, twice forces", flush=True)
+    print(f"  open      {url}{everywhere}      Ctrl+C stops, twice forces")
+    sys.stdout.flush()
 
 
 async def _serve(app: App, settings: Settings, sock: socket) -> None:
     server = Server(app, settings, UPGRADES)
+    address = sock.getsockname()
     on_signals(server.stop)
     try:
         await server.serve(sock)
     finally:
-        listen.close(sock)
+        listen.close(sock, address)
 
 
 async def serve(

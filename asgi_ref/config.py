@@ -12,11 +12,15 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import __version__
+from .response import BadResponse, field_lines
 from .server import Settings
 from .target import nearest
+
+Add = Callable[..., argparse.Action]
 
 LEVELS = ("critical", "error", "warning", "info", "debug")
 COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
@@ -29,27 +33,38 @@ def parser() -> argparse.ArgumentParser:
         description="Serve an ASGI application; without APP, a demo.",
         allow_abbrev=False,
     )
-    add = p.add_argument
-    add("app", nargs="?", metavar="APP", help="module:attribute, main:app")
+    p.add_argument("app", nargs="?", metavar="APP", help="main:app")
+    p.add_argument(
+        "--version", action="version", version=f"asgi_ref {__version__}"
+    )
+    add_application(p.add_argument_group("the application").add_argument)
+    add_address(p.add_argument_group("where to listen").add_argument)
+    add_limits(p.add_argument_group("limits (bytes, seconds)").add_argument)
+    add_output(p.add_argument_group("what is sent and shown").add_argument)
+    return p
+
+
+def add_application(add: Add) -> None:
+    """Add the flags about the application."""
     add("--app-dir", default=".", metavar="DIR", help="where to look for APP")
     add("--factory", action="store_true", help="call APP to get the app")
     add("--interface", choices=("auto", "asgi3", "asgi2"), default="auto")
+    add("--lifespan", choices=("auto", "on", "off"), default="auto")
+    add("--root-path", default="", metavar="PATH")
     add("--env-file", metavar="FILE", help="set KEY=VALUE lines first")
-    add("--version", action="version", version=f"asgi_ref {__version__}")
 
-    add = p.add_argument_group("where to listen").add_argument
+
+def add_address(add: Add) -> None:
+    """Add the flags about the listening socket."""
     add("--host", default="127.0.0.1", help="0.0.0.0: every interface")
     add("--port", type=port, default=8000, help="0: any free one")
     add("--uds", metavar="PATH", help="a unix socket instead")
     add("--fd", type=int, help="an open listening socket instead")
     add("--backlog", type=positive, default=2048)
 
-    add = p.add_argument_group("what the app is told").add_argument
-    add("--lifespan", choices=("auto", "on", "off"), default="auto")
-    add("--root-path", default="", metavar="PATH")
 
-    limits = p.add_argument_group("limits (bytes, seconds)")
-    add = limits.add_argument
+def add_limits(add: Add) -> None:
+    """Add the flags about limits."""
     add("--limit-head", type=positive, metavar="BYTES")
     add("--limit-concurrency", type=positive, metavar="CONNECTIONS")
     add("--timeout-header", type=seconds, metavar="SECONDS")
@@ -57,15 +72,16 @@ def parser() -> argparse.ArgumentParser:
     add("--timeout-graceful-shutdown", type=seconds, metavar="SECONDS")
     add("--no-timeouts", dest="timeouts", action="store_false", default=None)
 
-    add = p.add_argument_group("what is sent and shown").add_argument
-    add("--header", dest="headers", action="append", type=header)
+
+def add_output(add: Add) -> None:
+    """Add the flags about responses and the log."""
     flag = argparse.BooleanOptionalAction
+    add("--header", dest="headers", action="append", type=header)
     add("--server-header", action=flag)
     add("--date-header", action=flag)
     add("--access-log", action=flag)
     add("--log-level", choices=LEVELS, default="info")
     add("--use-colors", action=flag)
-    return p
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -129,7 +145,12 @@ def header(text: str) -> tuple[bytes, bytes]:
     name, colon, value = text.partition(":")
     if not colon:
         raise argparse.ArgumentTypeError(f'"{text}" is not "Name: value"')
-    return name.strip().encode("latin-1"), value.strip().encode("latin-1")
+    pair = name.strip().encode("latin-1"), value.strip().encode("latin-1")
+    try:
+        field_lines([pair])
+    except BadResponse as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return pair
 
 
 def load_env(path: str) -> None:
@@ -139,8 +160,9 @@ def load_env(path: str) -> None:
     """
     with open(path, encoding="utf-8") as lines:
         for line in lines:
-            key, equals, value = line.removeprefix("export ").partition("=")
-            if equals and not key.lstrip().startswith("#"):
+            line = line.strip().removeprefix("export ")
+            key, equals, value = line.partition("=")
+            if equals and not key.startswith("#"):
                 value = value.strip().strip("'\"")
                 os.environ.setdefault(key.strip(), value)
 

@@ -165,9 +165,7 @@ class Connection:
         try:
             head = self.buffer.take_through(EMPTY_LINE, self.limit_head)
         except TooLong:
-            if self.buffer.has_through(NEWLINE, self.limit_head):
-                raise ProtocolError(431, "the head is too long") from None
-            raise ProtocolError(414, "the request line is too long") from None
+            raise self._too_long() from None
         if head is None or head.startswith(TLS_HANDSHAKE):
             return self._no_head(head or self.buffer.peek(1))
         request = parse_request(head)
@@ -187,10 +185,22 @@ class Connection:
             raise ProtocolError(400, TLS_ON_PLAIN_PORT)
         if not self._eof:
             return Signal.NEED_DATA
-        if start:
+        if self.begun:
             raise ProtocolError(400, "the connection ended inside a head")
         self._read("end of connection")
         return Signal.CLOSED
+
+    def _too_long(self) -> ProtocolError:
+        if self.buffer.startswith(TLS_HANDSHAKE):
+            return ProtocolError(400, TLS_ON_PLAIN_PORT)
+        if self.buffer.has_through(NEWLINE, self.limit_head):
+            return ProtocolError(431, "the head is too long")
+        return ProtocolError(414, "the request line is too long")
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of the next head is there; a CRLF is none."""
+        return self.buffer.peek(3) not in (b"", b"\r", b"\r\n")
 
     def _next_piece(self) -> bytes | Signal:
         assert self._incoming is not None
@@ -286,9 +296,11 @@ class Connection:
         """
         self._outgoing.count(size, more=False)
         self._write("end")
-        if self._outgoing.chunked:
-            return b"%x\r\n" % size, b"\r\n0\r\n\r\n"
-        return b"", b""
+        if not self._outgoing.chunked:
+            return b"", b""
+        if size == 0:
+            return b"", b"0\r\n\r\n"
+        return b"%x\r\n" % size, b"\r\n0\r\n\r\n"
 
     @property
     def silent(self) -> bool:
@@ -322,6 +334,7 @@ class Connection:
 
         Raises OutOfTurn.
         """
-        self._write("switch protocols")
+        after = WRITING[self.writing, "switch protocols"]
         self._read("switch protocols")
+        self.writing = after
         return self.buffer

@@ -204,14 +204,16 @@ def unknown(contract: Contract, message: Any) -> str:
 def wrong_value(keys: Keys, message: Message) -> str:
     """Say which key of a message is missing or wrong."""
     kind = message["type"]
-    for name, types in zip(keys.names, keys.types, strict=True):
-        if name not in message:
-            problem = f'{kind} without "{name}"'
-        elif not isinstance(message[name], types):
+    for name, types, default in zip(
+        keys.names, keys.types, keys.defaults, strict=True
+    ):
+        got = message.get(name, default)
+        if got is NotImplemented:
+            return f'{kind} without "{name}"'
+        if not isinstance(got, types):
             wanted = " or ".join(t.__name__ for t in types if t is not NONE)
-            got = message[name]
             return f'{kind}: "{name}" must be {wanted}; got {got!r}'
-    return problem
+    raise AssertionError("nothing is wrong")
 
 
 def place(error: BaseException) -> str:
@@ -222,14 +224,24 @@ def place(error: BaseException) -> str:
     """
     line = ""
     for frame in traceback.extract_tb(error.__traceback__):
-        folder, file = os.path.split(frame.filename)
-        own = folder == os.path.dirname(__file__) and file != "demo.py"
-        if not own and is_learners(frame.filename):
-            line = f" ({file}:{frame.lineno})"
+        if is_learners(frame.filename):
+            line = f" ({os.path.basename(frame.filename)}:{frame.lineno})"
     return f"{type(error).__name__}: {error}{line}"
 
 
 def is_learners(path: str) -> bool:
-    """Say whether a file is neither installed nor part of Python."""
+    """Say whether a file is not ours, not installed, not part of Python."""
     library = os.path.dirname(os.__file__)
-    return not path.startswith((library, "<")) and "-packages" not in path
+    if path.startswith((library, "<")) or "-packages" in path:
+        return False
+    folder, file = os.path.split(path)
+    return folder != os.path.dirname(__file__) or file == "demo.py"
+
+
+def defined(app: Any) -> str:
+    """Return " (main.py:31)", where an application begins, or ""."""
+    call = app if hasattr(app, "__code__") else type(app).__call__
+    code = getattr(call, "__code__", None)
+    if code is None or not is_learners(code.co_filename):
+        return ""
+    return f" ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"

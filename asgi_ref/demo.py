@@ -42,7 +42,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         raise ValueError(f"the demo does not speak {scope['type']}")
     scope["state"]["counter"]["requests"] += 1
-    route = ROUTES.get((scope["method"], scope["path"]), not_found)
+    # HEAD is GET without the body; the server leaves that out.
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    route = ROUTES.get((method, scope["path"]), not_found)
     await route(scope, receive, send)
 
 
@@ -60,11 +62,15 @@ async def answer(
     send: Send, body: str, kind: str = "text/plain", status: int = 200
 ) -> None:
     """Send a whole response at once."""
-    headers = [(b"content-type", f"{kind}; charset=utf-8".encode())]
+    data = body.encode()
+    headers = [
+        (b"content-type", f"{kind}; charset=utf-8".encode()),
+        (b"content-length", str(len(data)).encode()),
+    ]
     await send(
         {"type": "http.response.start", "status": status, "headers": headers}
     )
-    await send({"type": "http.response.body", "body": body.encode()})
+    await send({"type": "http.response.body", "body": data})
 
 
 async def index(scope: Scope, receive: Receive, send: Send) -> None:

@@ -40,6 +40,7 @@ from .contract import (
     Message,
     Scope,
     check,
+    defined,
     place,
 )
 from .request import ProtocolError
@@ -66,6 +67,7 @@ class Exchange:
     status = 0
     sent = 0  # bytes of body
     gone = False  # nothing can reach the client any more
+    written = False  # the network has taken the whole response
     _response = Response(500)
     _head_sent = False
     _body_told = False
@@ -151,7 +153,10 @@ class Exchange:
         except ProtocolError as error:
             await self.refuse(error.status, str(error))
             return {"type": "http.disconnect"}
-        self._transport.deadline = math.inf
+        except ClientDisconnected:
+            return {"type": "http.disconnect"}
+        finally:
+            self._transport.deadline = math.inf
         more = connection.reading is Reading.BODY
         self._body_told = not more
         body = event if isinstance(event, bytes) else b""
@@ -262,6 +267,7 @@ class Exchange:
         return ClientDisconnected("the client has gone")
 
     def _finish(self) -> None:
+        self.written = True
         if self._ended is not None:
             self._ended.set()
         if self._finished is not None:
@@ -273,7 +279,10 @@ class Exchange:
         """Call the application; answer for it if it does not."""
         try:
             await app(scope, self.receive, self.send)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # it is we who are cancelled, not the application
             if self.gone:  # not an error: clients come and go
                 log.info("the client left; the app said %s", place(error))
                 return
@@ -281,8 +290,12 @@ class Exchange:
         else:
             if self.over:
                 return
+            if self._ended is not None and self._ended.is_set():
+                return await self.refuse(503, "The server is stopping")
             request = self.connection.request.label
-            log.error("app returned without answering %s", request)
+            log.error(
+                "app returned without answering %s%s", request, defined(app)
+            )
         if self.state != "complete":
             await self.refuse(500, "Internal Server Error")
 
@@ -294,6 +307,7 @@ class Exchange:
         else:
             self.connection.take_back()
             self._response = Response(status, [PLAIN_TEXT])
+            self.sent = 0
             with suppress(ClientDisconnected):
                 await self._write(self._encode_body({"body": reason.encode()}))
             self.state = "complete"

@@ -52,7 +52,7 @@ def listen(
     try:
         sock.bind(address)
         sock.listen(backlog)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         sock.close()
         raise CannotListen(_explain(error, host, port)) from None
     return sock
@@ -85,8 +85,8 @@ def listen_fd(fd: int) -> socket.socket:
     """
     try:
         return socket.socket(fileno=fd)
-    except OSError as error:
-        raise CannotListen(f"fd {fd}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise CannotListen(f"fd {fd}: {error}") from None
 
 
 def url(sock: socket.socket, scheme: str = "http") -> str:
@@ -102,9 +102,13 @@ def url(sock: socket.socket, scheme: str = "http") -> str:
     return f"{scheme}://{host}:{address[1]}"
 
 
-def close(sock: socket.socket) -> None:
-    """Close a listening socket, and remove its file if it has one."""
-    address = None if sock.fileno() < 0 else sock.getsockname()
+def close(sock: socket.socket, address: object = None) -> None:
+    """Close a listening socket, and remove its file if it has one.
+
+    address: what it was bound to, if it may have been closed already.
+    """
+    if sock.fileno() >= 0:
+        address = sock.getsockname()
     sock.close()
     if isinstance(address, str) and os.path.exists(address):
         os.unlink(address)
@@ -122,7 +126,9 @@ def _remove_stale(path: str) -> None:
             raise OSError(errno.EADDRINUSE, "another server answers there")
 
 
-def _explain(error: OSError, host: str, port: int) -> str:
+def _explain(error: OSError | OverflowError, host: str, port: int) -> str:
+    if isinstance(error, OverflowError):
+        return f"{host}:{port}: {error}"
     if error.errno == errno.EADDRINUSE:
         owner = holder(port)
         by = f" by {owner}" if owner else ""

@@ -31,11 +31,13 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 REQUEST_LINE = re.compile(rb"(%b) ([!-~]+) HTTP/(\d)\.(\d)" % TOKEN)
 
 # RFC 9112, section 3.2.2:  absolute-form, the target sent to a proxy
-ABSOLUTE_FORM = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
+ABSOLUTE_FORM = re.compile(rb"https?://([^/?:][^/?]*)(.*)", re.IGNORECASE)
 
 # RFC 9110, section 7.2:  Host = uri-host [ ":" port ]
+NAME = rb"[\w\-.~!$&'()*+,;=]*"
+ADDRESS = rb"\[[0-9A-Fa-f:.]+\]"
 HOST = re.compile(
-    rb"(?:[\w\-.~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::\d*)?", re.ASCII
+    rb"(?:%b(?:%%[0-9A-Fa-f]{2}%b)*|%b)(?::\d*)?" % (NAME, NAME, ADDRESS)
 )
 
 # RFC 9110, section 5.5:  field-vchar, SP and HTAB; no other control character
@@ -110,7 +112,9 @@ class Request:
     def upgrade(self) -> list[bytes]:
         """The protocols that the client would rather speak (9110, 7.8)."""
         asked = b"upgrade" in self.tokens(b"connection")
-        return self.tokens(b"upgrade") if asked else []
+        if not asked or self.version == "1.0":
+            return []
+        return self.tokens(b"upgrade")
 
 
 def parse_request(head: bytes) -> Request:
@@ -119,7 +123,7 @@ def parse_request(head: bytes) -> Request:
     Raises ProtocolError.
     """
     # Some clients send one CRLF too many after a body (RFC 9112, 2.2).
-    line, *lines = split_lines(head.removeprefix(b"\r\n"))
+    line, *lines = split_lines(head.removeprefix(b"\r\n")) or [b""]
     match = REQUEST_LINE.fullmatch(line)
     if match is None:
         raise ProtocolError(400, "the request line is malformed")
@@ -129,7 +133,7 @@ def parse_request(head: bytes) -> Request:
     version = "1.0" if minor == b"0" else "1.1"
     request = Request(method.decode(), target, version, parse_fields(lines))
     check_host(request)
-    if not target.startswith(b"/") or b"#" in target:
+    if not target.startswith(b"/") or b"#" in target or method == b"CONNECT":
         resolve_target(request)
     return request
 

@@ -77,7 +77,7 @@ class Response:
             self.length = int(value)
             return True
         if name == b"connection":
-            self.close = b"close" in value.lower()
+            self.close = self.close or b"close" in value.lower()
             return b"upgrade" in value.lower()
         if name in (b"date", b"server"):
             self.given += (name,)

@@ -50,6 +50,7 @@ class Settings:
 
     root_path: str = ""
     lifespan: str = "auto"
+    backlog: int = 2048
     limit_head: int = HEAD_LIMIT
     limit_concurrency: int | None = None
     timeouts: bool = True
@@ -97,7 +98,8 @@ class Conversation:
         try:
             await self._converse(before)
         except asyncio.CancelledError:
-            self.transport.abort()
+            if self.runner is task:
+                self.transport.abort()
             raise
         finally:
             if self.runner is task:
@@ -149,7 +151,7 @@ class Conversation:
             if event is Signal.NEED_DATA:
                 event = await self._rest_of_head()
         except TimeoutError:
-            if connection.buffer:
+            if connection.begun:
                 connection.fail()
                 await self._refuse(408, "the head took too long")
             return None
@@ -184,7 +186,7 @@ class Conversation:
         """
         exchange = self.exchange
         mine = self.runner is asyncio.current_task()
-        if mine and exchange is not None and exchange.over:
+        if mine and exchange and (exchange.written or exchange.gone):
             self.exchange = None
             self.runner = self.server.spawn(self.run(exchange))
 
@@ -215,7 +217,7 @@ class Conversation:
         self.connection.keep_alive = False
         if self.exchange is not None:
             self.exchange.tell_end()
-        elif not self.connection.buffer:
+        elif not self.connection.begun:
             self.transport.interrupt()
 
     @property
@@ -278,9 +280,14 @@ class Server:
         self.logs_access = (
             self.settings.access_log and access_log.isEnabledFor(logging.INFO)
         )
-        await self.lifespan.startup()
+        await self._until(self._stop, self.lifespan.startup())
+        if self._stop.is_set():
+            return await self._shut_down()
         listener = await asyncio.start_server(
-            self._accepted, sock=sock, limit=READ_SIZE
+            self._accepted,
+            sock=sock,
+            limit=READ_SIZE,
+            backlog=self.settings.backlog,
         )
         sweeper = asyncio.create_task(self._sweep())
         self.ready.set()
@@ -324,15 +331,15 @@ class Server:
         if self._second != int(time.time()):
             # Formatting the date anew each time would cost a quarter more.
             self._own_lines = self._make_lines()
+            self._second = int(time.time())
         return self._own_lines
 
     def _make_lines(self, given: tuple[bytes, ...] = ()) -> bytes:
-        self._second = int(time.time())
         lines = self._extra_lines
         if self.settings.server_header and b"server" not in given:
             lines = b"server: asgi_ref\r\n" + lines
         if self.settings.date_header and b"date" not in given:
-            lines = b"date: %b\r\n%b" % (http_date(self._second), lines)
+            lines = b"date: %b\r\n%b" % (http_date(time.time()), lines)
         return lines
 
     def app_now(self) -> App:
@@ -366,7 +373,8 @@ class Server:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
-        await self.lifespan.shutdown()
+        self._force.clear()
+        await self._until(self._force, self.lifespan.shutdown())
 
     async def _wait_for_tasks(self) -> None:
         limit = self.settings.timeout_graceful_shutdown
@@ -377,13 +385,22 @@ class Server:
         if names:
             what = ", ".join(names)
             log.info("stopping  waiting up to %g s for %s", limit, what)
-        done = asyncio.ensure_future(asyncio.wait(self._tasks))
-        forced = asyncio.create_task(self._force.wait())
-        await asyncio.wait(
-            {done, forced}, timeout=limit, return_when="FIRST_COMPLETED"
-        )
-        done.cancel()
-        forced.cancel()
+        tasks = asyncio.wait(set(self._tasks), timeout=limit)
+        await self._until(self._force, tasks)
+
+    async def _until(
+        self, event: asyncio.Event, work: Coroutine[Any, Any, object]
+    ) -> None:
+        """Wait for work to be done, but no longer than until the event."""
+        task = asyncio.create_task(work)
+        stop = asyncio.create_task(event.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when="FIRST_COMPLETED")
+        finally:
+            stop.cancel()
+            task.cancel()
+        if task.done():
+            task.result()
 
 
 async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:

@@ -22,25 +22,32 @@ import traceback
 from types import ModuleType
 from typing import Any
 
+from .contract import is_learners, place
+
 # How many arguments an object takes tells what it is; the first match counts.
-KINDS = ((3, "asgi3"), (1, "asgi2"), (2, "wsgi"), (0, "factory"))
+KINDS = ((3, "asgi3"), (0, "factory"), (1, "asgi2"), (2, "wsgi"))
 
 
 class TargetError(Exception):
     """There is no application to be had there; the text says why."""
 
 
-def load(target: str, app_dir: str = ".", factory: bool = False) -> Any:
+def load(
+    target: str, app_dir: str = ".", factory: bool = False, check: bool = True
+) -> Any:
     """Return the application that "module:attribute" names.
+
+    factory: call it, take what it returns. check: see if it is an ASGI app.
 
     Raises TargetError.
     """
     name, colon, attribute = target.partition(":")
+    attribute = attribute or "app"
     if name.endswith(".py") or "/" in name:
         dotted = name.removesuffix(".py").strip("./").replace("/", ".")
-        hint = f"{dotted}:{attribute or 'app'}"
-        raise TargetError(f'"{target}" is a file; write {hint}')
-    attribute = attribute or "app"
+        raise TargetError(f'"{target}" is a file; write {dotted}:{attribute}')
+    if not name or name.startswith("."):
+        raise TargetError(f'"{target}" names no module; write main:app')
     module = import_module(name, os.path.abspath(app_dir))
     app: Any = module
     for part in attribute.split("."):
@@ -49,10 +56,11 @@ def load(target: str, app_dir: str = ".", factory: bool = False) -> Any:
         except AttributeError:
             assumed = "" if colon else f' ("{name}" was taken for {name}:app)'
             raise TargetError(no_attribute(module, part) + assumed) from None
+    target = f"{name}:{attribute}"
     if factory:
-        app = call_factory(f"{name}:{attribute}", app)
-    else:
-        require_app(f"{name}:{attribute}", app)
+        app, target = call_factory(target, app), f"{target}()"
+    if check:
+        require_app(target, app)
     return app
 
 
@@ -65,62 +73,70 @@ def import_module(name: str, folder: str) -> ModuleType:
         sys.path.insert(0, folder)
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if (name + ".").startswith(f"{error.name}."):
-            raise TargetError(no_module(name, folder)) from None
-        raise TargetError(failed_import(name, folder, error)) from None
     except (Exception, SystemExit) as error:
+        missing = getattr(error, "name", None)
+        if isinstance(error, ModuleNotFoundError) and (
+            f"{name}.".startswith(f"{missing}.")
+        ):
+            raise TargetError(no_module(name, folder)) from None
         raise TargetError(failed_import(name, folder, error)) from None
 
 
 def no_module(name: str, folder: str) -> str:
     """Say where a module was looked for, and what is there instead."""
     path = name.replace(".", "/")
-    files = os.listdir(folder) if os.path.isdir(folder) else []
-    found = [file.removesuffix(".py") for file in files if ".py" in file]
-    text = (
-        f'No module named "{name}" in {folder}'
-        f" (looked for {path}.py and {path}/)."
+    parent, _, last = name.rpartition(".")
+    while parent and not os.path.isdir(os.path.join(folder, parent)):
+        parent, _, last = parent.rpartition(".")
+    near = nearest(last, modules(os.path.join(folder, parent)))
+    dotted = f"{parent}.{near}" if parent else near
+    maybe = f' Did you mean "{dotted}"?' if near else ""
+    return (
+        f'No module named "{name}" in {folder} (looked for {path}.py'
+        f" and {path}/).{maybe} Or use --app-dir."
     )
-    near = nearest(name, found)
-    if near:
-        text += f' Did you mean "{near}"?'
-    return text + " Or use --app-dir."
+
+
+def modules(folder: str) -> list[str]:
+    """Return the names that can be imported from a folder."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return [
+        name.removesuffix(".py")
+        for name in names
+        if name.endswith(".py") or "." not in name
+    ]
 
 
 def no_attribute(module: ModuleType, attribute: str) -> str:
     """Say that a module lacks an attribute, and which apps it has."""
     file = os.path.basename(module.__file__ or module.__name__)
-    apps = [
-        name
-        for name, value in vars(module).items()
-        if not name.startswith("_")
-        and not inspect.isclass(value)
-        and getattr(value, "__module__", "") != "typing"
-        and interface(value) == "asgi3"
-    ]
-    text = f'{file} has no "{attribute}".'
-    if apps:
-        text += f" ASGI apps found there: {', '.join(apps)}"
-    return text
+    apps = [name for name, value in vars(module).items() if looks_asgi(value)]
+    found = f" ASGI apps found there: {', '.join(apps)}" if apps else ""
+    return f'{file} has no "{attribute}".{found}'
+
+
+def looks_asgi(value: Any) -> bool:
+    """Say whether this is an ASGI 3 application beyond doubt."""
+    call = value if inspect.isfunction(value) else type(value).__call__
+    if inspect.isclass(value) or not inspect.iscoroutinefunction(call):
+        return False
+    return interface(value) == "asgi3"
 
 
 def failed_import(name: str, folder: str, error: BaseException) -> str:
     """Show an error inside the application: the learner's own frames only."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename.startswith(folder)
-        and "-packages" not in frame.filename
-    ]
-    lines = [f"{name} could not be imported:"]
-    lines += [line.rstrip() for line in traceback.format_list(frames)]
-    shown = traceback.format_exception_only(type(error), error)
-    lines += [line.rstrip() for line in shown]
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
-        lines.append(f"Try: {sys.executable} -m pip install {package}")
-    return "\n".join(lines)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if is_learners(frame.filename)]
+    lines = [f"{name} could not be imported:\n"]
+    lines += traceback.format_list(own)
+    lines += traceback.format_exception_only(type(error), error)
+    missing = getattr(error, "name", None) or ""
+    package = missing.partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and package not in sys.modules:
+        near = nearest(package, modules(folder))
+        install = f"{sys.executable} -m pip install {package}"
+        lines.append(f'Did you mean "{near}"?' if near else f"Try: {install}")
+    return "".join(lines).rstrip()
 
 
 def call_factory(target: str, factory: Any) -> Any:
@@ -129,12 +145,9 @@ def call_factory(target: str, factory: Any) -> Any:
     Raises TargetError.
     """
     try:
-        app = factory()
-    except Exception as error:
-        kind = type(error).__name__
-        raise TargetError(f"{target}() raised {kind}: {error}") from error
-    require_app(f"{target}()", app)
-    return app
+        return factory()
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"{target}() raised {place(error)}") from error
 
 
 def require_app(target: str, app: Any) -> None:
@@ -181,9 +194,8 @@ def asgi2(app: Any) -> Any:
     """Return an ASGI 2 application, called in two steps, as ASGI 3."""
 
     async def single(scope: Any, receive: Any, send: Any) -> None:
-        await app({**scope, "asgi": {**scope["asgi"], "version": "2.0"}})(
-            receive, send
-        )
+        version = {**scope["asgi"], "version": "2.0"}
+        await app({**scope, "asgi": version})(receive, send)
 
     return single
 

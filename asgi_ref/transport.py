@@ -26,6 +26,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from socket import SHUT_RDWR
 from typing import Any, BinaryIO, Protocol
 
 Address = tuple[str, int | None] | None
@@ -101,7 +102,7 @@ class StreamTransport:
     """A transport over a pair of asyncio streams."""
 
     __slots__ = (
-        *("_reader", "_stream", "_unsent", "_writer"),
+        *("_reader", "_sends_file", "_stream", "_unsent", "_writer"),
         *("client", "deadline", "server"),
     )
 
@@ -112,6 +113,7 @@ class StreamTransport:
         self._writer = writer
         self._stream = writer.transport
         self._unsent = 0
+        self._sends_file = False
         self.client = address(writer.get_extra_info("peername"))
         self.server = address(writer.get_extra_info("sockname"))
         self.deadline = math.inf
@@ -134,13 +136,19 @@ class StreamTransport:
         self.deadline = math.inf
 
     async def send_file(self, file: BinaryIO, size: int) -> None:
-        loop = asyncio.get_running_loop()
+        send = asyncio.get_running_loop().sendfile
+        self._sends_file = True
         try:
-            sent = await loop.sendfile(self._stream, file, 0, size)
+            for start in range(0, size, READ_SIZE):
+                self.allow(STALLED)
+                count = min(READ_SIZE, size - start)
+                if await send(self._stream, file, start, count) < count:
+                    raise ConnectionAbortedError("the file became shorter")
         except RuntimeError as error:  # the transport is closing
             raise ConnectionResetError(str(error)) from error
-        if sent < size:
-            raise ConnectionAbortedError("the file became shorter")
+        finally:
+            self._sends_file = False
+            self.deadline = math.inf
 
     def write_eof(self) -> None:
         if self._writer.can_write_eof() and not self._stream.is_closing():
@@ -156,7 +164,9 @@ class StreamTransport:
             await self._writer.wait_closed()
 
     def abort(self) -> None:
-        self._stream.abort()
+        unsent = self._stream.get_write_buffer_size()
+        if unsent or not self._stream.is_closing():
+            self._stream.abort()
 
     def allow(self, seconds: float) -> None:
         self.deadline = time.monotonic() + seconds
@@ -168,6 +178,8 @@ class StreamTransport:
             self.allow(STALLED)
         elif unsent:
             self.abort()
+        elif self._sends_file:  # ends `sendfile`, which must clean up itself
+            self._writer.get_extra_info("socket").shutdown(SHUT_RDWR)
         else:
             self.interrupt()
 
