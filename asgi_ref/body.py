@@ -161,8 +161,6 @@ class ChunkedBody:
         if buffer.startswith(b"\r\n"):
             buffer.take(2)
             return "empty line"
-        if buffer.startswith(b"\r") and len(buffer) == 1:
-            return None
         try:
             trailers = buffer.take_through(EMPTY_LINE, MAX_TRAILERS)
         except TooLong:

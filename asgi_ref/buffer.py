@@ -67,7 +67,8 @@ class Buffer:
     def take_through(self, end: re.Pattern[bytes], limit: int) -> bytes | None:
         """Remove and return the bytes up to and with the first `end`.
 
-        Return None if `end` has not arrived. `end` is NEWLINE or EMPTY_LINE.
+        Return None if `end` has not arrived. `end` is NEWLINE or EMPTY_LINE;
+        after None, ask for the same one again.
 
         Raises TooLong: no `end` within the first `limit` bytes.
         """

@@ -25,14 +25,7 @@ import logging
 import time
 from typing import Any
 
-from .contract import (
-    LIFESPAN,
-    App,
-    Message,
-    Scope,
-    check,
-    place,
-)
+from .contract import LIFESPAN, App, Message, Scope, check, place
 
 log = logging.getLogger("asgi_ref")
 

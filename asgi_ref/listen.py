@@ -37,11 +37,13 @@ def listen(
 
     Raises CannotListen.
     """
+    if not 0 <= port <= 65535:
+        raise CannotListen(f"Port {port} is not in 0-65535.")
     try:
         found = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except (socket.gaierror, OverflowError) as error:
+    except socket.gaierror as error:
         raise CannotListen(f"{host}:{port}: {error}") from None
     family, kind, protocol, _, address = found[0]
     sock = socket.socket(family, kind, protocol)
@@ -52,7 +54,7 @@ def listen(
     try:
         sock.bind(address)
         sock.listen(backlog)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         sock.close()
         raise CannotListen(_explain(error, host, port)) from None
     return sock
@@ -126,9 +128,7 @@ def _remove_stale(path: str) -> None:
             raise OSError(errno.EADDRINUSE, "another server answers there")
 
 
-def _explain(error: OSError | OverflowError, host: str, port: int) -> str:
-    if isinstance(error, OverflowError):
-        return f"{host}:{port}: {error}"
+def _explain(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         owner = holder(port)
         by = f" by {owner}" if owner else ""

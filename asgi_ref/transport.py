@@ -27,75 +27,12 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from socket import SHUT_RDWR
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 Address = tuple[str, int | None] | None
 
 READ_SIZE = 256 * 1024  # bytes, what asyncio asks the kernel for at most
 STALLED = 60.0  # seconds without progress, in the middle of a message
-
-
-class Transport(Protocol):
-    """What the server needs of a connection to a client."""
-
-    client: Address
-    server: Address
-    deadline: float
-
-    async def read(self) -> bytes:
-        """Return what arrived; wait if nothing did; b"" at the end.
-
-        Raises TimeoutError: the deadline passed.
-        """
-
-    async def write(self, data: bytes) -> None:
-        """Send; wait while too much is unsent.
-
-        Raises ConnectionError: the client has gone.
-        """
-
-    async def send_file(self, file: BinaryIO, size: int) -> None:
-        """Send `size` bytes of a file. Raises as `write` does."""
-
-    def write_eof(self) -> None:
-        """Say that nothing more will be sent; reading goes on."""
-
-    async def close(self) -> None:
-        """End the connection once what was written is sent."""
-
-    def abort(self) -> None:
-        """End the connection now."""
-
-    def allow(self, seconds: float) -> None:
-        """Set the deadline, so many seconds from now."""
-
-    def interrupt(self) -> None:
-        """Make the read that waits, and every later one, time out."""
-
-    def expire(self) -> None:
-        """The deadline has passed: interrupt, or abort a stalled write."""
-
-
-def sweep(transports: Iterable[Transport], now: float) -> None:
-    """Expire the transports whose deadline has passed."""
-    for transport in list(transports):
-        if transport.deadline < now:
-            transport.deadline = math.inf
-            transport.expire()
-
-
-async def linger(transport: Transport, seconds: float = 2.0) -> None:
-    """Close in a way that lets the client read our last words.
-
-    Closing a socket that holds unread bytes makes the kernel send a reset,
-    which may overtake the answer. So: say that we are done, read and throw
-    away what still comes, for a bounded time (RFC 9112, section 9.6).
-    """
-    transport.write_eof()
-    transport.allow(seconds)
-    with suppress(TimeoutError):
-        while await transport.read():
-            pass
 
 
 class StreamTransport:
@@ -119,12 +56,20 @@ class StreamTransport:
         self.deadline = math.inf
 
     async def read(self) -> bytes:
+        """Return what arrived; wait if nothing did; b"" at the end.
+
+        Raises TimeoutError: the deadline passed.
+        """
         try:
             return await self._reader.read(READ_SIZE)
         except ConnectionError:
             return b""
 
     async def write(self, data: bytes) -> None:
+        """Send; wait while too much is unsent.
+
+        Raises ConnectionError: the client has gone.
+        """
         self._writer.write(data)
         self._unsent = self._stream.get_write_buffer_size()
         if self._unsent or self._stream.is_closing():
@@ -136,6 +81,7 @@ class StreamTransport:
         self.deadline = math.inf
 
     async def send_file(self, file: BinaryIO, size: int) -> None:
+        """Send `size` bytes of a file. Raises as `write` does."""
         send = asyncio.get_running_loop().sendfile
         self._sends_file = True
         try:
@@ -151,11 +97,13 @@ class StreamTransport:
             self.deadline = math.inf
 
     def write_eof(self) -> None:
+        """Say that nothing more will be sent; reading goes on."""
         if self._writer.can_write_eof() and not self._stream.is_closing():
             with suppress(OSError):  # the client has gone
                 self._writer.write_eof()
 
     async def close(self) -> None:
+        """End the connection once what was written is sent."""
         self._writer.close()
         if not self._stream.get_write_buffer_size():
             return  # the kernel has it all
@@ -164,14 +112,17 @@ class StreamTransport:
             await self._writer.wait_closed()
 
     def abort(self) -> None:
+        """End the connection now."""
         unsent = self._stream.get_write_buffer_size()
         if unsent or not self._stream.is_closing():
             self._stream.abort()
 
     def allow(self, seconds: float) -> None:
+        """Set the deadline, so many seconds from now."""
         self.deadline = time.monotonic() + seconds
 
     def expire(self) -> None:
+        """The deadline has passed: interrupt, or abort a stalled write."""
         unsent = self._stream.get_write_buffer_size()
         if 0 < unsent < self._unsent:  # the client is slow, but it reads
             self._unsent = unsent
@@ -184,6 +135,7 @@ class StreamTransport:
             self.interrupt()
 
     def interrupt(self) -> None:
+        """Make the read that waits, and every later one, time out."""
         self._reader.set_exception(TimeoutError("the client was too slow"))
 
 
@@ -191,7 +143,7 @@ class MemoryTransport:
     """A transport without a network, for tests, labs and exercises.
 
     `feed` is what the client sends, `sent` what it got; `clock` may be any
-    function that returns seconds.
+    function that returns seconds. All else is as in StreamTransport.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -245,3 +197,28 @@ def address(name: Any) -> Address:
     if isinstance(name, tuple):
         return name[0], name[1]
     return (name, None) if isinstance(name, str) and name else None
+
+
+Transport = StreamTransport | MemoryTransport
+
+
+def sweep(transports: Iterable[Transport], now: float) -> None:
+    """Expire the transports whose deadline has passed."""
+    for transport in list(transports):
+        if transport.deadline < now:
+            transport.deadline = math.inf
+            transport.expire()
+
+
+async def linger(transport: Transport, seconds: float = 2.0) -> None:
+    """Close in a way that lets the client read our last words.
+
+    Closing a socket that holds unread bytes makes the kernel send a reset,
+    which may overtake the answer. So: say that we are done, read and throw
+    away what still comes, for a bounded time (RFC 9112, section 9.6).
+    """
+    transport.write_eof()
+    transport.allow(seconds)
+    with suppress(TimeoutError):
+        while await transport.read():
+            pass

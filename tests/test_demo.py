@@ -1,0 +1,268 @@
+"""The demo: every route, as a client sees it."""
+
+import asyncio
+import functools
+import json
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+import asgi_ref
+from asgi_ref import demo
+
+PATIENCE = 20  # seconds before something that never comes is an error
+
+
+def on_a_loop(test):
+    """Run a coroutine function as a plain, bounded test."""
+
+    @functools.wraps(test)
+    def run(*arguments, **named):
+        asyncio.run(asyncio.wait_for(test(*arguments, **named), PATIENCE))
+
+    return run
+
+
+def running(app=demo.app):
+    """Serve the demo, and do not wait long for clients that have left."""
+    return asgi_ref.running(
+        app, access_log=False, timeout_graceful_shutdown=0.1
+    )
+
+
+class Client:
+    """One connection that carries one request."""
+
+    def __init__(self, reader, writer):
+        self.reader = reader
+        self.writer = writer
+
+    async def answer(self):
+        """Return status, fields and the whole body."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        first, *lines = head.decode().lower().split("\r\n")[:-2]
+        fields = dict(line.split(": ") for line in lines)
+        body = await self.reader.read()
+        if fields.get("transfer-encoding") == "chunked":
+            body = unchunked(body)
+        return int(first.split()[1]), fields, body
+
+    async def leave(self):
+        self.writer.close()
+        await self.writer.wait_closed()
+
+
+def unchunked(data):
+    """Return the body of a message that came in chunks."""
+    body = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        body += data[: int(size, 16)]
+        data = data[int(size, 16) + 2 :]
+    return body
+
+
+async def ask(url, path, method="GET", body=b""):
+    """Send a request, return the Client that it went out on."""
+    place = urlsplit(url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    head = f"{method} {path} HTTP/1.1\r\nHost: {place.netloc}\r\n"
+    head += f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    return Client(reader, writer)
+
+
+async def fetch(url, path, method="GET", body=b""):
+    """Return status, fields and body of an answer."""
+    client = await ask(url, path, method, body)
+    try:
+        return await client.answer()
+    finally:
+        await client.leave()
+
+
+async def until(true):
+    """Wait until a condition is true."""
+    while not true():
+        await asyncio.sleep(0.01)
+
+
+@on_a_loop
+async def test_the_page():
+    async with running() as url:
+        status, fields, body = await fetch(url, "/")
+    assert status == 200
+    assert fields["content-type"] == "text/html; charset=utf-8"
+    assert b"It runs." in body
+
+
+@on_a_loop
+async def test_the_page_counts_requests():
+    async with running() as url:
+        first = (await fetch(url, "/"))[2]
+        await fetch(url, "/hello")
+        third = (await fetch(url, "/"))[2]
+    assert b"1\nrequests so far" in first
+    assert b"3\nrequests so far" in third
+
+
+@on_a_loop
+async def test_hello():
+    async with running() as url:
+        status, fields, body = await fetch(url, "/hello")
+    assert (status, body) == (200, b"Hello, world!\n")
+    assert fields["content-length"] == "14"
+
+
+@on_a_loop
+async def test_the_scope():
+    async with running() as url:
+        status, fields, body = await fetch(url, "/scope?q=caf%C3%A9")
+    assert status == 200
+    assert fields["content-type"] == "application/json; charset=utf-8"
+    scope = json.loads(body)
+    assert scope["type"] == "http"
+    assert scope["method"] == "GET"
+    assert scope["path"] == scope["raw_path"] == "/scope"
+    assert scope["query_string"] == "q=caf%C3%A9"
+    assert ["host", urlsplit(url).netloc] in scope["headers"]
+    assert scope["client"][0] == "127.0.0.1"
+    assert "state" not in scope
+
+
+@pytest.mark.parametrize("size", [0, 5, 300_000])
+@on_a_loop
+async def test_echo(size):
+    sent = b"x" * size
+    async with running() as url:
+        status, _, body = await fetch(url, "/echo", "POST", sent)
+    assert status == 200
+    assert body == sent
+
+
+@on_a_loop
+async def test_echo_answers_each_piece_before_the_next_is_sent():
+    async with running() as url:
+        place = urlsplit(url)
+        reader, writer = await asyncio.open_connection(
+            place.hostname, place.port
+        )
+        head = "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        head += "Transfer-Encoding: chunked\r\n\r\n"
+        writer.write(head.encode())
+        for _ in range(3):
+            writer.write(b"5\r\nhello\r\n")
+            await reader.readuntil(b"5\r\nhello\r\n")
+        writer.write(b"0\r\n\r\n")
+        assert await reader.read() == b"0\r\n\r\n"
+        writer.close()
+
+
+@on_a_loop
+async def test_the_clock_streams():
+    async with running() as url:
+        client = await ask(url, "/clock")
+        await client.reader.readuntil(b"\r\n\r\n")
+        # The first line is there while the others are still to come.
+        line = await client.reader.readuntil(b":")
+        line += await client.reader.readuntil(b"\n\r\n")
+        assert re.fullmatch(rb"9\r\n\d\d:\d\d:\d\d\n\r\n", line)
+        await client.leave()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/nope"), ("GET", "/wake"), ("POST", "/")]
+)
+@on_a_loop
+async def test_nothing_there(method, path):
+    async with running() as url:
+        status, _, body = await fetch(url, path, method)
+    assert status == 404
+    assert body == f"Nothing at {path}\n".encode()
+
+
+@on_a_loop
+async def test_head_is_answered_like_get():
+    async with running() as url:
+        status, fields, body = await fetch(url, "/hello", "HEAD")
+    assert (status, body) == (200, b"")
+    assert fields["content-length"] == "14"
+
+
+@on_a_loop
+async def test_another_protocol_is_refused():
+    with pytest.raises(ValueError, match="carrier-pigeon"):
+        await demo.app({"type": "carrier-pigeon"}, None, None)
+
+
+# The long poll. The set of those who wait lies in the state, which all
+# scopes share; so a test that looks at one scope sees who waits.
+
+
+class Spy:
+    """The demo, and what it knows about those who wait."""
+
+    def __init__(self):
+        self.waiting = set()
+        self.over = []  # paths of the requests that came to their end
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http":
+            self.waiting = scope["state"]["waiting"]
+        await demo.app(scope, receive, send)
+        if scope["type"] == "http":
+            self.over.append(scope["path"])
+
+
+@on_a_loop
+async def test_nobody_waits():
+    async with running() as url:
+        answer = await fetch(url, "/wake", "POST")
+    assert answer[2] == b"0 were waiting\n"
+
+
+@on_a_loop
+async def test_a_long_poll_answers_when_somebody_wakes_it():
+    spy = Spy()
+    async with running(spy) as url:
+        clients = [await ask(url, "/wait"), await ask(url, "/wait")]
+        await until(lambda: len(spy.waiting) == 2)
+        assert spy.over == []  # nobody was answered yet
+        answer = await fetch(url, "/wake", "POST")
+        assert answer[2] == b"2 were waiting\n"
+        for client in clients:
+            status, _, body = await client.answer()
+            assert (status, body) == (200, b"Good morning!\n")
+            await client.leave()
+        await until(lambda: not spy.waiting)
+        answer = await fetch(url, "/wake", "POST")
+        assert answer[2] == b"0 were waiting\n"
+
+
+@on_a_loop
+async def test_a_client_that_leaves_is_not_waited_for():
+    spy = Spy()
+    async with running(spy) as url:
+        stays, leaves = await ask(url, "/wait"), await ask(url, "/wait")
+        await until(lambda: len(spy.waiting) == 2)
+        await leaves.leave()
+        await until(lambda: spy.over == ["/wait"])
+        assert len(spy.waiting) == 1
+        answer = await fetch(url, "/wake", "POST")
+        assert answer[2] == b"1 were waiting\n"
+        assert (await stays.answer())[2] == b"Good morning!\n"
+        await stays.leave()
+
+
+@on_a_loop
+async def test_a_long_poll_ends_when_the_server_stops():
+    spy = Spy()
+    async with asgi_ref.running(
+        spy, timeout_graceful_shutdown=PATIENCE
+    ) as url:
+        client = await ask(url, "/wait")
+        await until(lambda: spy.waiting)
+    assert spy.over == ["/wait"]
+    assert not spy.waiting
+    await client.leave()

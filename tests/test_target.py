@@ -1,0 +1,496 @@
+"""Targets: what `main:app` means, and every message when it means nothing."""
+
+import asyncio
+import functools
+import importlib
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from asgi_ref.target import TargetError, asgi2, interface, load, nearest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "asgi_ref"
+
+APP = """
+async def app(scope, receive, send):
+    pass
+"""
+
+
+class Folder:
+    """A folder with a learner's files, and what is said about them."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def write(self, name, text=APP):
+        file = self.path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text))
+        importlib.invalidate_caches()
+
+    def load(self, target, **options):
+        return load(target, str(self.path), **options)
+
+    def refusal(self, target, **options):
+        with pytest.raises(TargetError) as caught:
+            self.load(target, **options)
+        return str(caught.value)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = sys.path[:]
+    yield Folder(tmp_path)
+    sys.path[:] = path
+    for name, module in list(sys.modules.items()):
+        places = [getattr(module, "__file__", None) or ""]
+        places += getattr(module, "__path__", [])
+        if any(tmp_path in Path(place).parents for place in places):
+            del sys.modules[name]
+
+
+# What can be loaded.
+
+
+def test_a_module_and_an_attribute(folder):
+    folder.write("main.py")
+    assert folder.load("main:app").__name__ == "app"
+
+
+def test_a_module_in_a_package(folder):
+    folder.write("app/__init__.py", "")
+    folder.write("app/main.py")
+    assert folder.load("app.main:app").__module__ == "app.main"
+
+
+def test_a_module_in_a_folder_without_init(folder):
+    folder.write("src/main.py")
+    assert folder.load("src.main:app").__module__ == "src.main"
+
+
+def test_a_nested_attribute(folder):
+    folder.write(
+        "main.py",
+        """
+        class Site:
+            async def handle(self, scope, receive, send):
+                pass
+
+        site = Site()
+        """,
+    )
+    assert folder.load("main:site.handle").__name__ == "handle"
+
+
+def test_a_bare_module_means_app(folder):
+    folder.write("main.py")
+    assert folder.load("main").__name__ == "app"
+    assert folder.load("main:").__name__ == "app"
+
+
+def test_the_folder_comes_before_what_is_installed(folder):
+    folder.write("colorsys.py")  # a module of this name is in Python, too
+    sys.modules.pop("colorsys", None)
+    assert folder.load("colorsys:app").__name__ == "app"
+
+
+def test_a_factory_is_called(folder):
+    folder.write(
+        "main.py",
+        """
+        def make_app():
+            async def made(scope, receive, send):
+                pass
+            return made
+        """,
+    )
+    assert folder.load("main:make_app", factory=True).__name__ == "made"
+
+
+# The module is not there.
+
+
+def test_no_such_module_and_a_similar_one(folder):
+    folder.write("main.py")
+    text = folder.refusal("mian:app")
+    assert f'No module named "mian" in {folder.path}' in text
+    assert "looked for mian.py and mian/" in text
+    assert 'Did you mean "main"?' in text
+    assert "--app-dir" in text
+
+
+def test_no_such_module_and_none_that_is_similar(folder):
+    folder.write("main.py")
+    text = folder.refusal("zzz:app")
+    assert 'No module named "zzz"' in text
+    assert "Did you mean" not in text
+    assert "--app-dir" in text
+
+
+def test_no_such_module_in_a_package(folder):
+    folder.write("app/__init__.py", "")
+    folder.write("app/main.py")
+    text = folder.refusal("app.mian:app")
+    assert 'No module named "app.mian"' in text
+    assert "looked for app/mian.py and app/mian/" in text
+    assert 'Did you mean "app.main"?' in text
+
+
+def test_no_such_package(folder):
+    folder.write("website/main.py")
+    text = folder.refusal("wbsite.main:app")
+    assert 'No module named "wbsite.main"' in text
+    assert "website" in text
+
+
+def test_a_module_taken_for_a_package(folder):
+    folder.write("main.py")
+    assert 'No module named "main.app"' in folder.refusal("main.app:app")
+
+
+@pytest.mark.parametrize(
+    ("target", "instead"),
+    [
+        ("main.py:app", "main:app"),
+        ("main.py", "main:app"),
+        ("./main.py:site", "main:site"),
+        ("app/main.py:app", "app.main:app"),
+        ("app/main:app", "app.main:app"),
+    ],
+)
+def test_a_file_instead_of_a_module(folder, target, instead):
+    text = folder.refusal(target)
+    assert text == f'"{target}" is a file; write {instead}'
+
+
+@pytest.mark.parametrize("target", [":app", ".main:app"])
+def test_a_target_without_a_module(folder, target):
+    text = folder.refusal(target)
+    assert f'"{target}"' in text
+    assert "main:app" in text  # what a target looks like
+    assert "Error" not in text  # not an exception of importlib
+
+
+# The attribute is not there, or it is not an app.
+
+
+def test_no_such_attribute(folder):
+    folder.write(
+        "main.py",
+        """
+        from functools import partial
+        from time import time
+        from typing import Any
+
+        number = 3
+        _hidden = lambda scope, receive, send: None
+
+        class Site:
+            def __init__(self, scope, receive, send):
+                pass
+
+        async def app(scope, receive, send):
+            pass
+
+        async def admin_app(scope, receive, send):
+            pass
+        """,
+    )
+    text = folder.refusal("main:nope")
+    assert text == 'main.py has no "nope". ASGI apps found there: ' + (
+        "app, admin_app"
+    )
+
+
+def test_no_such_attribute_and_no_app_at_all(folder):
+    folder.write("main.py", "number = 3\n")
+    assert folder.refusal("main:nope") == 'main.py has no "nope".'
+
+
+def test_no_such_nested_attribute(folder):
+    folder.write("main.py")
+    assert 'has no "nope"' in folder.refusal("main:app.nope")
+
+
+def test_a_bare_module_says_what_was_assumed(folder):
+    folder.write("main.py", "number = 3\n")
+    text = folder.refusal("main")
+    assert 'main.py has no "app"' in text
+    assert '"main" was taken for main:app' in text
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [("3", "an int"), ("'x'", "a str"), ("None", "a NoneType")],
+)
+def test_not_an_app(folder, value, what):
+    folder.write("main.py", f"app = {value}\n")
+    assert folder.refusal("main:app") == f"main:app is {what}, not an app"
+
+
+def test_too_many_arguments_for_an_app(folder):
+    folder.write("main.py", "def app(a, b, c, d): pass\n")
+    assert "not an app" in folder.refusal("main:app")
+
+
+def test_a_factory_without_the_flag(folder):
+    folder.write("main.py", "def make_app(): pass\n")
+    assert folder.refusal("main:make_app") == (
+        "main:make_app takes no arguments: a factory? add --factory"
+    )
+
+
+def test_a_factory_with_defaults_without_the_flag(folder):
+    folder.write("main.py", "def make_app(config=None): pass\n")
+    assert "add --factory" in folder.refusal("main:make_app")
+
+
+def test_a_class_instead_of_its_instance(folder):
+    folder.write(
+        "main.py",
+        """
+        class Site:
+            async def __call__(self, scope, receive, send):
+                pass
+        """,
+    )
+    assert "add --factory" in folder.refusal("main:Site")
+
+
+def test_a_factory_that_makes_no_app(folder):
+    folder.write("main.py", "def make_app(): return 3\n")
+    text = folder.refusal("main:make_app", factory=True)
+    assert text == "main:make_app() is an int, not an app"
+
+
+def test_a_factory_that_raises(folder):
+    folder.write("main.py", "def make_app():\n    raise KeyError('DB_URL')\n")
+    text = folder.refusal("main:make_app", factory=True)
+    assert "main:make_app() raised KeyError: 'DB_URL'" in text
+    assert "main.py" in text
+    assert "line 2" in text or "main.py:2" in text
+
+
+def test_a_factory_that_ends_the_process(folder):
+    folder.write("main.py", "def make_app():\n    raise SystemExit(7)\n")
+    assert "SystemExit: 7" in folder.refusal("main:make_app", factory=True)
+
+
+def test_the_factory_flag_and_an_app(folder):
+    folder.write("main.py")
+    text = folder.refusal("main:app", factory=True)
+    assert "main:app() raised TypeError" in text
+
+
+def test_a_wsgi_app(folder):
+    folder.write("main.py", "def app(environ, start_response): pass\n")
+    text = folder.refusal("main:app")
+    assert "main:app" in text
+    assert "WSGI" in text
+    assert "ASGI" in text
+
+
+# The module is there, but it cannot be imported.
+
+
+def test_an_error_shows_the_learners_own_frames_only(folder):
+    folder.write("main.py", "import helper\n")
+    folder.write("helper.py", "import json\n\nsetting = json.loads('{')\n")
+    text = folder.refusal("main:app")
+    assert text.startswith("main could not be imported:\n")
+    assert 'main.py", line 1' in text
+    assert 'helper.py", line 3' in text
+    assert "setting = json.loads('{')" in text
+    assert text.splitlines()[-1].startswith("json.decoder.JSONDecodeError")
+    assert "decoder.py" not in text
+    assert "importlib" not in text
+    assert "target.py" not in text
+
+
+def test_frames_of_installed_packages_are_not_the_learners(folder):
+    installed = ".venv/lib/site-packages"
+    folder.write(f"{installed}/brokenlib.py", "def f():\n    raise OSError\n")
+    folder.write("main.py", "import brokenlib\n\nbrokenlib.f()\n")
+    sys.path.insert(0, str(folder.path / installed))
+    text = folder.refusal("main:app")
+    assert 'main.py", line 3' in text
+    assert "brokenlib.py" not in text
+
+
+def test_our_frames_are_not_the_learners_inside_a_clone(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "asgi_ref")
+    (tmp_path / "main.py").write_text("1 / 0\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "asgi_ref", "main:app", "--port", "0"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "ZeroDivisionError" in done.stderr
+    assert 'main.py", line 1' in done.stderr
+    assert "target.py" not in done.stderr
+
+
+def test_a_missing_package_says_what_to_install(folder):
+    folder.write("main.py", "from nosuchlib.parts import thing\n")
+    text = folder.refusal("main:app")
+    assert 'main.py", line 1' in text
+    assert "No module named 'nosuchlib'" in text
+    assert text.endswith("-m pip install nosuchlib")
+
+
+def test_a_missing_module_of_ones_own_is_not_to_be_installed(folder):
+    folder.write("app/__init__.py", "")
+    folder.write("app/main.py", "from app.databse import db\n")
+    folder.write("app/database.py", "db = None\n")
+    text = folder.refusal("app.main:app")
+    assert "No module named 'app.databse'" in text
+    assert "pip install" not in text
+
+
+def test_a_syntax_error(folder):
+    folder.write("main.py", "x = 1\ndef (:\n")
+    text = folder.refusal("main:app")
+    assert 'main.py", line 2' in text
+    assert "def (:" in text
+    assert "SyntaxError" in text
+    assert "importlib" not in text
+
+
+def test_a_module_that_ends_the_process(folder):
+    folder.write("main.py", "import sys\n\nsys.exit('no config')\n")
+    text = folder.refusal("main:app")
+    assert 'main.py", line 3' in text
+    assert "SystemExit: no config" in text
+
+
+# How an object wants to be called.
+
+
+async def asgi3_function(scope, receive, send): ...
+
+
+async def asgi3_any(*args): ...
+
+
+async def asgi3_with_more(scope, receive, send, config=None): ...
+
+
+async def configured(config, scope, receive, send): ...
+
+
+def asgi2_function(scope): ...
+
+
+def wsgi_function(environ, start_response): ...
+
+
+class Asgi2Class:
+    def __init__(self, scope): ...
+
+    async def __call__(self, receive, send): ...
+
+
+class Awaited:
+    """ASGI 3: its instances are awaited."""
+
+    def __init__(self, scope, receive, send): ...
+
+    def __await__(self): ...
+
+
+class LikeStarlette:
+    async def __call__(self, scope, receive, send): ...
+
+    async def method(self, scope, receive, send): ...
+
+
+class LikeFlask:
+    def __call__(self, environ, start_response): ...
+
+
+class LikeDjango:
+    """Its handler takes keyword arguments when it is made."""
+
+    def __init__(self, *args, **kwargs): ...
+
+    async def __call__(self, scope, receive, send): ...
+
+
+class LikeDjangoWsgi:
+    def __init__(self, *args, **kwargs): ...
+
+    def __call__(self, environ, start_response): ...
+
+
+def factory(): ...
+
+
+def factory_with_defaults(config=None, debug=False): ...
+
+
+@pytest.mark.parametrize(
+    ("app", "kind"),
+    [
+        (asgi3_function, "asgi3"),
+        (asgi3_any, "asgi3"),
+        (asgi3_with_more, "asgi3"),
+        (functools.partial(configured, {}), "asgi3"),
+        (functools.partial(asgi3_with_more, config=1), "asgi3"),
+        (Awaited, "asgi3"),
+        (LikeStarlette(), "asgi3"),
+        (LikeStarlette().method, "asgi3"),
+        (LikeDjango(), "asgi3"),
+        (lambda scope, receive, send: None, "asgi3"),
+        (Asgi2Class, "asgi2"),
+        (asgi2_function, "asgi2"),
+        (wsgi_function, "wsgi"),
+        (LikeFlask(), "wsgi"),
+        (LikeDjangoWsgi(), "wsgi"),
+        (LikeFlask, "factory"),
+        (factory, "factory"),
+        (factory_with_defaults, "factory"),
+        (functools.partial(asgi2_function, {}), "factory"),
+        (3, ""),
+        (None, ""),
+        ("main:app", ""),
+        (lambda a, b, c, d: None, ""),
+        (lambda *, a: None, ""),
+    ],
+)
+def test_interface(app, kind):
+    assert interface(app) == kind
+
+
+def test_the_interface_of_something_made_in_c():
+    assert interface(type) == "asgi3"  # it cannot be seen
+
+
+def test_asgi2_is_called_in_two_steps():
+    calls = []
+
+    class App:
+        def __init__(self, scope):
+            calls.append(scope)
+
+        async def __call__(self, receive, send):
+            calls.append((receive, send))
+
+    scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2"}}
+    asyncio.run(asgi2(App)(scope, "receive", "send"))
+    told = {"version": "2.0", "spec_version": "2"}
+    assert calls == [{"type": "http", "asgi": told}, ("receive", "send")]
+    assert scope["asgi"]["version"] == "3.0"  # ours is as it was
+
+
+def test_nearest():
+    assert nearest("mian", ["main", "tests", "setup"]) == "main"
+    assert nearest("zzz", ["main", "tests", "setup"]) == ""
