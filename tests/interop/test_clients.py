@@ -136,10 +136,7 @@ def test_curl_shows_each_event_at_once(server, run_tool):
     url = server.url + "/gate?name=curl"
     command = [*CURL, "--no-buffer", url]
     with subprocess.Popen(
-        command,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as curl:
         assert curl.stdout is not None
         assert curl.stdout.readline() == "data: first\n"
