@@ -22,13 +22,13 @@ import re
 Headers = list[tuple[bytes, bytes]]
 
 MAX_FIELD_LINES = 100
-MAX_KNOWN_NAMES = 1000
+MAX_KNOWN = 1000
 
 # RFC 9110, section 5.6.2:  token = 1*tchar
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
-# RFC 9112, section 3:  request-line = method SP request-target SP HTTP-version
-REQUEST_LINE = re.compile(rb"(%b) ([!-~]+) HTTP/(\d)\.(\d)" % TOKEN)
+# RFC 9112, section 2.3:  HTTP-version = "HTTP/" DIGIT "." DIGIT
+VERSION = re.compile(rb"HTTP/(\d)\.(\d)")
 
 # RFC 9112, section 3.2.2:  absolute-form, the target sent to a proxy
 ABSOLUTE_FORM = re.compile(rb"https?://([^/?:][^/?]*)(.*)", re.IGNORECASE)
@@ -42,10 +42,14 @@ HOST = re.compile(
 
 # RFC 9110, section 5.5:  field-vchar, SP and HTAB; no other control character
 TEXT = bytes([9, *range(32, 127), *range(128, 256)])
+VISIBLE = bytes(range(33, 127))  # what a request target is made of
 
-# Field names seen so far and their lower-case form: a name in this table is
-# known to be a token. Bounded, for a client may make up any number of names.
+# What was checked once need not be checked again: a regular expression costs
+# more than all the rest of a small head. Field names lead to their lower-case
+# form. Both are bounded, for a client may make up any number of them.
 KNOWN_NAMES: dict[bytes, bytes] = {}
+KNOWN_HOSTS: set[bytes] = set()
+KNOWN_METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS"}
 
 
 class ProtocolError(Exception):
@@ -124,18 +128,36 @@ def parse_request(head: bytes) -> Request:
     """
     # Some clients send one CRLF too many after a body (RFC 9112, 2.2).
     line, *lines = split_lines(head.removeprefix(b"\r\n")) or [b""]
-    match = REQUEST_LINE.fullmatch(line)
-    if match is None:
-        raise ProtocolError(400, "the request line is malformed")
-    method, target, major, minor = match.groups()
-    if major != b"1":
-        raise ProtocolError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-    version = "1.0" if minor == b"0" else "1.1"
+    method, target, version = parse_line(line)
     request = Request(method.decode(), target, version, parse_fields(lines))
-    check_host(request)
+    host = request.fields.get(b"host")
+    if host not in KNOWN_HOSTS:
+        check_host(host, version)
     if not target.startswith(b"/") or b"#" in target or method == b"CONNECT":
         resolve_target(request)
     return request
+
+
+def parse_line(line: bytes) -> tuple[bytes, bytes, str]:
+    """Return method, target and version of a request line (RFC 9112, 3).
+
+    Raises ProtocolError.
+    """
+    parts = line.split(b" ")
+    if len(parts) != 3 or parts[1].translate(None, VISIBLE) or not parts[1]:
+        raise ProtocolError(400, "the request line is malformed")
+    method, target, version = parts
+    if method not in KNOWN_METHODS and not re.fullmatch(TOKEN, method):
+        raise ProtocolError(400, "the method is not a token")
+    if version == b"HTTP/1.1":
+        return method, target, "1.1"
+    match = VERSION.fullmatch(version)
+    if match is None:
+        raise ProtocolError(400, "the HTTP version is malformed")
+    if match[1] != b"1":
+        raise ProtocolError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+    # A later HTTP/1.x is answered as the latest that we know (2.5).
+    return method, target, "1.0" if match[2] == b"0" else "1.1"
 
 
 def split_lines(head: bytes) -> list[bytes]:
@@ -183,7 +205,7 @@ def field_name(name: bytes) -> bytes:
         shown = name.decode("latin-1")
         raise ProtocolError(400, f"{shown!r} is not a field name")
     lower = name.lower()
-    if len(KNOWN_NAMES) < MAX_KNOWN_NAMES:
+    if len(KNOWN_NAMES) < MAX_KNOWN:
         KNOWN_NAMES[name] = lower
     return lower
 
@@ -197,17 +219,19 @@ def combine(headers: Headers) -> dict[bytes, bytes]:
     return fields
 
 
-def check_host(request: Request) -> None:
+def check_host(host: bytes | None, version: str) -> None:
     """Raise ProtocolError unless there is one valid Host (RFC 9112, 3.2).
 
     Two Host lines were combined with ", ", and a blank is not in HOST.
     """
-    host = request.fields.get(b"host")
     if host is None:
-        if request.version == "1.1":
+        if version == "1.1":
             raise ProtocolError(400, "HTTP/1.1 without a Host field")
-    elif HOST.fullmatch(host) is None:
+        return
+    if HOST.fullmatch(host) is None:
         raise ProtocolError(400, "not one valid Host")
+    if len(KNOWN_HOSTS) < MAX_KNOWN:
+        KNOWN_HOSTS.add(host)
 
 
 def resolve_target(request: Request) -> None:

@@ -271,7 +271,7 @@ def test_parse_fields_of_nothing():
 
 def test_names_are_kept_but_not_for_ever(monkeypatch):
     monkeypatch.setattr(module, "KNOWN_NAMES", {})
-    monkeypatch.setattr(module, "MAX_KNOWN_NAMES", 3)
+    monkeypatch.setattr(module, "MAX_KNOWN", 3)
     for number in range(10):
         name = b"X-%d" % number
         assert parse_fields([name + b": v"]) == [(name.lower(), b"v")]
