@@ -9,7 +9,7 @@
 
 There are two sides, each with a state: what is being read, and what is
 being written. The tables READING and WRITING hold every transition there is;
-`_read` and `_write` are the only places that make one.
+no state is ever set but by looking it up there.
 
 It does no I/O, knows no clock and no `async`: the blocking server of chapter
 08 and the asyncio server of chapter 14 drive the same object.
@@ -26,7 +26,14 @@ from typing import NoReturn
 from .body import ChunkedBody, LengthBody, body_of
 from .buffer import EMPTY_LINE, NEWLINE, Buffer, TooLong
 from .request import ProtocolError, Request, parse_request
-from .response import Pairs, Response, ResponseBody, field_lines, status_line
+from .response import (
+    STATUS_LINES,
+    Pairs,
+    Response,
+    ResponseBody,
+    field_lines,
+    status_line,
+)
 
 HEAD_LIMIT = 64 * 1024  # bytes of a request's head
 TLS_HANDSHAKE = b"\x16"
@@ -129,12 +136,6 @@ class Connection:
         self._outgoing = NO_BODY
         self._awaits_continue = self._eof = False
 
-    def _read(self, event: str) -> None:
-        self.reading = READING[self.reading, event]
-
-    def _write(self, event: str) -> None:
-        self.writing = WRITING[self.writing, event]
-
     # Reading: bytes in, events out.
 
     def receive_data(self, data: bytes) -> None:
@@ -171,11 +172,11 @@ class Connection:
         request = parse_request(head)
         self._incoming = body_of(request)
         if self._incoming is None:
-            self._read("request without body")
+            self.reading = READING[self.reading, "request without body"]
         else:
-            self._read("request")
+            self.reading = READING[self.reading, "request"]
             self._awaits_continue = request.expects_continue
-        self._write("request")
+        self.writing = WRITING[self.writing, "request"]
         self.request = request
         self.keep_alive = self.keep_alive and request.keep_alive
         return request
@@ -187,7 +188,7 @@ class Connection:
             return Signal.NEED_DATA
         if self.begun:
             raise ProtocolError(400, "the connection ended inside a head")
-        self._read("end of connection")
+        self.reading = READING[self.reading, "end of connection"]
         return Signal.CLOSED
 
     def _too_long(self) -> ProtocolError:
@@ -206,7 +207,7 @@ class Connection:
         assert self._incoming is not None
         data = self._incoming.take(self.buffer)
         if self._incoming.complete:
-            self._read("end of body")
+            self.reading = READING[self.reading, "end of body"]
         elif not data:
             if self._eof:
                 raise ProtocolError(400, "the connection ended inside a body")
@@ -215,10 +216,10 @@ class Connection:
 
     def fail(self) -> None:
         """Read no more; an answer that says why may still be sent."""
-        self._read("error")
+        self.reading = READING[self.reading, "error"]
         self.keep_alive = False
         if self.writing is Writing.NOTHING:
-            self._write("error")
+            self.writing = WRITING[self.writing, "error"]
 
     # Writing: what to send in, bytes out.
 
@@ -227,7 +228,7 @@ class Connection:
         waits, self._awaits_continue = self._awaits_continue, False
         if not waits or self.buffer or self.writing is not Writing.HEAD:
             return b""  # the body is on its way, or the answer is
-        self._write("100 Continue")
+        self.writing = WRITING[self.writing, "100 Continue"]
         return b"HTTP/1.1 100 Continue\r\n\r\n"
 
     def send_early_hints(self, links: Iterable[bytes]) -> bytes:
@@ -241,7 +242,7 @@ class Connection:
         block = field_lines((b"link", link) for link in links)
         if self.writing is not Writing.HEAD or self.request.version == "1.0":
             return b""
-        self._write("103 Early Hints")
+        self.writing = WRITING[self.writing, "103 Early Hints"]
         return b"%b%b\r\n" % (status_line(103), block)
 
     def send_response(
@@ -252,7 +253,7 @@ class Connection:
         whole: length of the body if all of it is known. extra: field lines
         of the server's own, such as Date.
         """
-        self._write("response")
+        self.writing = WRITING[self.writing, "response"]
         body = self._outgoing = ResponseBody(self.request, response, whole)
         # A client that was not told to go on may send its body or not: there
         # is no telling where the next request would begin.
@@ -262,7 +263,8 @@ class Connection:
             extra += b"connection: close\r\n"
         elif self.request.version == "1.0":
             extra += b"connection: keep-alive\r\n"
-        line = status_line(response.status)
+        status = response.status
+        line = STATUS_LINES.get(status) or status_line(status)
         return b"%b%b%b%b\r\n" % (line, extra, response.block, body.line)
 
     def send_data(self, data: bytes, more: bool = True) -> bytes:
@@ -271,7 +273,8 @@ class Connection:
         Raises BadResponse: more or less body than Content-Length said.
         """
         encoded = self._outgoing.encode(data, more)
-        self._write("data" if more else "end")
+        event = "data" if more else "end"
+        self.writing = WRITING[self.writing, event]
         return encoded
 
     def send_end(self, trailers: Pairs = ()) -> bytes:
@@ -295,7 +298,7 @@ class Connection:
         The file is the whole body. Raises BadResponse.
         """
         self._outgoing.count(size, more=False)
-        self._write("end")
+        self.writing = WRITING[self.writing, "end"]
         if not self._outgoing.chunked:
             return b"", b""
         if size == 0:
@@ -310,7 +313,7 @@ class Connection:
     def take_back(self) -> None:
         """Unsay a head that was made but never written."""
         if self.writing is Writing.BODY:
-            self._write("take back")
+            self.writing = WRITING[self.writing, "take back"]
 
     @property
     def read_out(self) -> bool:
@@ -322,8 +325,8 @@ class Connection:
         done = self.writing is Writing.DONE and self.reading is Reading.DONE
         if not (done and self.keep_alive):
             return False
-        self._read("next cycle")
-        self._write("next cycle")
+        self.reading = READING[self.reading, "next cycle"]
+        self.writing = WRITING[self.writing, "next cycle"]
         # An idle connection waits for minutes: it should hold nothing.
         self.request, self._outgoing = UNREADABLE, NO_BODY
         self._incoming = None
@@ -335,6 +338,6 @@ class Connection:
         Raises OutOfTurn.
         """
         after = WRITING[self.writing, "switch protocols"]
-        self._read("switch protocols")
+        self.reading = READING[self.reading, "switch protocols"]
         self.writing = after
         return self.buffer

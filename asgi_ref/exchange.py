@@ -68,6 +68,7 @@ class Exchange:
     sent = 0  # bytes of body
     gone = False  # nothing can reach the client any more
     written = False  # the network has taken the whole response
+    listened = False  # the application asked for a message
     _response = Response(500)
     _head_sent = False
     _body_told = False
@@ -99,6 +100,7 @@ class Exchange:
         Shapes: {"type": "http.request", "body": bytes, "more_body": bool},
         {"type": "http.disconnect"}.
         """
+        self.listened = True
         if not self._body_told:
             self._turn = self._turn or asyncio.Lock()
             async with self._turn:  # two tasks may be waiting here
@@ -187,11 +189,6 @@ class Exchange:
         """Let every `receive` that waits return "http.disconnect"."""
         self._ended = self._ended or asyncio.Event()
         self._ended.set()
-
-    @property
-    def listens(self) -> bool:
-        """Whether the application ever asked for a message."""
-        return self._turn is not None or self._watcher is not None
 
     async def release(self) -> None:
         """Stop reading for the application: the connection goes on."""
@@ -288,7 +285,7 @@ class Exchange:
                 return
             log.error("%s", place(error), exc_info=error)
         else:
-            if self.over:
+            if self.gone or self.state == "complete":
                 return
             if self._ended is not None and self._ended.is_set():
                 return await self.refuse(503, "The server is stopping")

@@ -42,7 +42,6 @@ HOST = re.compile(
 
 # RFC 9110, section 5.5:  field-vchar, SP and HTAB; no other control character
 TEXT = bytes([9, *range(32, 127), *range(128, 256)])
-VISIBLE = bytes(range(33, 127))  # what a request target is made of
 
 # What was checked once need not be checked again: a regular expression costs
 # more than all the rest of a small head. Field names lead to their lower-case
@@ -144,9 +143,11 @@ def parse_line(line: bytes) -> tuple[bytes, bytes, str]:
     Raises ProtocolError.
     """
     parts = line.split(b" ")
-    if len(parts) != 3 or parts[1].translate(None, VISIBLE) or not parts[1]:
+    if len(parts) != 3:
         raise ProtocolError(400, "the request line is malformed")
     method, target, version = parts
+    if not target.isascii() or b"\t" in target:
+        raise ProtocolError(400, "the request target is malformed")
     if method not in KNOWN_METHODS and not re.fullmatch(TOKEN, method):
         raise ProtocolError(400, "the method is not a token")
     if version == b"HTTP/1.1":

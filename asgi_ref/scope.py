@@ -19,6 +19,10 @@ from .request import Request
 
 Address = tuple[str, int | None] | None
 
+EARLY_HINT = "http.response.early_hint"
+PATH_SEND = "http.response.pathsend"
+TRAILERS = "http.response.trailers"
+
 
 def http_scope(
     request: Request, told: dict[str, Any], state: dict[str, Any]
@@ -39,7 +43,8 @@ def http_scope(
         "query_string": query,
         "headers": request.headers,
         "state": state.copy(),
-        "extensions": extensions(),
+        # What this server offers beyond the core of the specification.
+        "extensions": {EARLY_HINT: {}, PATH_SEND: {}, TRAILERS: {}},
         **told,
     }
 
@@ -60,12 +65,6 @@ def about_connection(
         "scheme": scheme,
         "root_path": root_path,
     }
-
-
-def extensions() -> dict[str, dict[str, Any]]:
-    """Return what this server offers beyond the core; each scope its own."""
-    early_hint, trailers = "http.response.early_hint", "http.response.trailers"
-    return {early_hint: {}, trailers: {}, "http.response.pathsend": {}}
 
 
 def full_path(raw_path: bytes, root_path: str = "") -> str:

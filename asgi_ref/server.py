@@ -107,6 +107,9 @@ class Conversation:
                 self.server.conversations.discard(self)
 
     async def _converse(self, before: Exchange | None) -> None:
+        connection, transport = self.connection, self.transport
+        own_lines = self.server.own_lines
+        finished = self._log_access if self.server.logs_access else None
         goes_on = before is None or await self._settle(before)
         before = None
         while goes_on:
@@ -117,28 +120,22 @@ class Conversation:
                 handler = self.server.upgrade_handler(request)
                 if handler is not None:
                     return await handler(self, request)
-            exchange = self.exchange = self._new_exchange()
+            exchange = Exchange(connection, transport, own_lines, finished)
+            self.exchange = exchange
             scope = http_scope(request, self.told, self.server.lifespan.state)
             call = exchange.run(self.app, scope)
             await in_context(call, copy_context(), self._app_waits)
             if self.exchange is not exchange:
                 return  # another task has gone on with the connection
-            if exchange.listens or self.connection.reading is Reading.BODY:
+            if exchange.listened or connection.reading is Reading.BODY:
                 goes_on = await self._settle(exchange)
             else:
-                goes_on = self.connection.next_cycle()
+                goes_on = connection.next_cycle()
             self.exchange = None
             # An idle connection waits for minutes: it should hold nothing.
             del request, exchange, scope, call
-        if not self.connection.read_out:
-            await linger(self.transport)
-
-    def _new_exchange(self) -> Exchange:
-        server = self.server
-        finished = self._log_access if server.logs_access else None
-        return Exchange(
-            self.connection, self.transport, server.own_lines, finished
-        )
+        if not connection.read_out:
+            await linger(transport)
 
     async def _next_request(self) -> Request | None:
         """Return the next request; None if there is none."""
