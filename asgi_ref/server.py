@@ -86,7 +86,7 @@ class Conversation:
         self.told = about_connection(
             transport.client,
             transport.server,
-            root_path=server.settings.root_path,
+            root_path=server.settings.root_path.rstrip("/"),
         )
 
     async def run(self, before: Exchange | None = None) -> None:

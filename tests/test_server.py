@@ -8,6 +8,8 @@ import logging
 import os
 import socket
 import struct
+import subprocess
+import sys
 import time
 from contextlib import suppress
 
@@ -1475,3 +1477,35 @@ async def test_an_asgi_2_application():
     assert version == 2
     async with Serving(app, lifespan="off") as serving:
         assert (await serving.ask(post(b"!"))).body == b"2.0!"
+
+
+# As on Windows: loops there have no `add_signal_handler`.
+WITHOUT_SIGNAL_HANDLERS = """
+import asyncio, os, signal
+from asgi_ref.server import on_signals
+
+class Loop(asyncio.SelectorEventLoop):
+    def add_signal_handler(self, number, callback, *args):
+        raise NotImplementedError
+
+async def main(number):
+    stopped = asyncio.Event()
+    on_signals(stopped.set)
+    os.kill(os.getpid(), number)
+    await asyncio.wait_for(stopped.wait(), 20)
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main(number))
+print("stopped twice")
+"""
+
+
+def test_signals_where_the_loop_has_no_handlers_for_them():
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SIGNAL_HANDLERS],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("stopped twice\n", "")
