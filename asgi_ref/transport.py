@@ -32,6 +32,7 @@ from typing import Any, BinaryIO
 Address = tuple[str, int | None] | None
 
 READ_SIZE = 256 * 1024  # bytes, what asyncio asks the kernel for at most
+HIGH_WATER = 64 * 1024  # unsent bytes above which asyncio makes writers wait
 STALLED = 60.0  # seconds without progress, in the middle of a message
 
 
@@ -72,7 +73,7 @@ class StreamTransport:
         """
         self._writer.write(data)
         self._unsent = self._stream.get_write_buffer_size()
-        if self._unsent or self._stream.is_closing():
+        if self._unsent > HIGH_WATER or self._stream.is_closing():
             await self._drain()
 
     async def _drain(self) -> None:

@@ -27,6 +27,7 @@ TOP_LEVEL = {"README.md", "LICENSE", "pyproject.toml", "mkdocs.yml"}
 TOP_LEVEL |= {"asgi_ref", "chapters", "tests"}
 
 COLUMNS = 79
+# The aim for the whole package is 2,000; it is over it. It may only shrink.
 PACKAGE_LINES = 2200
 FUNCTION_LINES = 32
 
