@@ -43,9 +43,8 @@ HOST = re.compile(
 # RFC 9110, section 5.5:  field-vchar, SP and HTAB; no other control character
 TEXT = bytes([9, *range(32, 127), *range(128, 256)])
 
-# What was checked once need not be checked again: a regular expression costs
-# more than all the rest of a small head. Field names lead to their lower-case
-# form. Both are bounded, for a client may make up any number of them.
+# What was found right once need not be checked again. Field names lead to
+# their lower-case form. Bounded, for a client may make up any number of them.
 KNOWN_NAMES: dict[bytes, bytes] = {}
 KNOWN_HOSTS: set[bytes] = set()
 KNOWN_METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS"}
