@@ -26,14 +26,7 @@ from typing import NoReturn
 from .body import ChunkedBody, LengthBody, body_of
 from .buffer import EMPTY_LINE, NEWLINE, Buffer, TooLong
 from .request import ProtocolError, Request, parse_request
-from .response import (
-    STATUS_LINES,
-    Pairs,
-    Response,
-    ResponseBody,
-    field_lines,
-    status_line,
-)
+from .response import Pairs, Response, ResponseBody, field_lines, status_line
 
 HEAD_LIMIT = 64 * 1024  # bytes of a request's head
 TLS_HANDSHAKE = b"\x16"
@@ -163,12 +156,14 @@ class Connection:
         return Signal.CLOSED if closed else Signal.END_OF_BODY
 
     def _next_head(self) -> Request | Signal:
+        if self.buffer.startswith(TLS_HANDSHAKE):
+            raise ProtocolError(400, TLS_ON_PLAIN_PORT)
         try:
             head = self.buffer.take_through(EMPTY_LINE, self.limit_head)
         except TooLong:
             raise self._too_long() from None
-        if head is None or head.startswith(TLS_HANDSHAKE):
-            return self._no_head(head or self.buffer.peek(1))
+        if head is None:
+            return self._no_head()
         request = parse_request(head)
         self._incoming = body_of(request)
         if self._incoming is None:
@@ -181,9 +176,7 @@ class Connection:
         self.keep_alive = self.keep_alive and request.keep_alive
         return request
 
-    def _no_head(self, start: bytes) -> Signal:
-        if start.startswith(TLS_HANDSHAKE):
-            raise ProtocolError(400, TLS_ON_PLAIN_PORT)
+    def _no_head(self) -> Signal:
         if not self._eof:
             return Signal.NEED_DATA
         if self.begun:
@@ -192,8 +185,6 @@ class Connection:
         return Signal.CLOSED
 
     def _too_long(self) -> ProtocolError:
-        if self.buffer.startswith(TLS_HANDSHAKE):
-            return ProtocolError(400, TLS_ON_PLAIN_PORT)
         if self.buffer.has_through(NEWLINE, self.limit_head):
             return ProtocolError(431, "the head is too long")
         return ProtocolError(414, "the request line is too long")
@@ -263,8 +254,7 @@ class Connection:
             extra += b"connection: close\r\n"
         elif self.request.version == "1.0":
             extra += b"connection: keep-alive\r\n"
-        status = response.status
-        line = STATUS_LINES.get(status) or status_line(status)
+        line = status_line(response.status)
         return b"%b%b%b%b\r\n" % (line, extra, response.block, body.line)
 
     def send_data(self, data: bytes, more: bool = True) -> bytes:
