@@ -263,8 +263,7 @@ class Connection:
         Raises BadResponse: more or less body than Content-Length said.
         """
         encoded = self._outgoing.encode(data, more)
-        event = "data" if more else "end"
-        self.writing = WRITING[self.writing, event]
+        self.writing = WRITING[self.writing, "data" if more else "end"]
         return encoded
 
     def send_end(self, trailers: Pairs = ()) -> bytes:

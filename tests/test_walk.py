@@ -106,6 +106,9 @@ def test_the_walk_of_one_request_is_short():
     before = sys.gettrace()  # a debugger, or a measurement of coverage
     try:
         steps = asyncio.run(asyncio.wait_for(walk(), PATIENCE))
+        if any("_make_lines" in name for _, name in steps.calls):
+            # A new second began in between, with a new Date: ask once more.
+            steps = asyncio.run(asyncio.wait_for(walk(), PATIENCE))
     finally:
         sys.settrace(before)
     lines = sum(steps.lines.values())
