@@ -23,7 +23,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from contextvars import copy_context
 from dataclasses import dataclass
 from socket import socket
 from typing import Any
@@ -112,10 +111,7 @@ class Conversation:
         finished = self._log_access if self.server.logs_access else None
         goes_on = before is None or await self._settle(before)
         before = None
-        while goes_on:
-            request = await self._next_request()
-            if request is None:
-                break
+        while goes_on and (request := await self._next_request()):
             if b"upgrade" in request.fields:
                 handler = self.server.upgrade_handler(request)
                 if handler is not None:
@@ -123,8 +119,7 @@ class Conversation:
             exchange = Exchange(connection, transport, own_lines, finished)
             self.exchange = exchange
             scope = http_scope(request, self.told, self.server.lifespan.state)
-            call = exchange.run(self.app, scope)
-            await in_context(call, copy_context(), self._app_waits)
+            await in_context(exchange.run(self.app, scope), self._app_waits)
             if self.exchange is not exchange:
                 return  # another task has gone on with the connection
             if exchange.listened or connection.reading is Reading.BODY:
@@ -133,7 +128,7 @@ class Conversation:
                 goes_on = connection.next_cycle()
             self.exchange = None
             # An idle connection waits for minutes: it should hold nothing.
-            del request, exchange, scope, call
+            del request, exchange, scope
         if not connection.read_out:
             await linger(transport)
 
