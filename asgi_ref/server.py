@@ -352,7 +352,7 @@ class Server:
     async def _sweep(self) -> None:
         while self.settings.timeouts:
             await asyncio.sleep(SWEEP_EVERY)
-            if sys.gettrace() is None:  # nobody is quick in a debugger
+            if not debugged():  # nobody is quick in a debugger
                 transports = [c.transport for c in self.conversations]
                 sweep(transports, time.monotonic())
 
@@ -393,6 +393,14 @@ class Server:
             task.cancel()
         if task.done():
             task.result()
+
+
+def debugged() -> bool:
+    """Say whether a debugger is attached, in either of Python's two ways."""
+    if sys.gettrace() is not None:
+        return True
+    monitoring: Any = getattr(sys, "monitoring", None)  # since Python 3.12
+    return bool(monitoring and monitoring.get_tool(monitoring.DEBUGGER_ID))
 
 
 async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
