@@ -18,18 +18,20 @@ Source: PEP 3333; ASGI HTTP message format 2.5.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
-from .contract import App, ContractError, Message, Receive, Scope, Send
+from .contract import App, Message, Receive, Scope, Send
 from .request import Request
 from .wsgi import App as WsgiApp
 from .wsgi import Environ, Gateway, Pairs, make_environ
 
 THREADS = 40
+BLOCK = 64 * 1024
 
 
 class AsgiFromWsgi:
@@ -45,6 +47,7 @@ class AsgiFromWsgi:
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        """Serve one request in a thread; agree to lifespan."""
         if scope["type"] == "lifespan":
             return await lifespan(receive, send)
         if scope["type"] != "http":
@@ -135,7 +138,7 @@ class WsgiFromAsgi:
     """An ASGI application as a WSGI application: requests, answers, no more.
 
     Each request gets an event loop of its own, which runs while the server
-    asks for the next block.
+    waits for the next block.
     """
 
     def __init__(self, app: App) -> None:
@@ -144,14 +147,103 @@ class WsgiFromAsgi:
     def __call__(
         self, environ: Environ, start_response: Callable[..., Any]
     ) -> Iterator[bytes]:
-        loop = asyncio.new_event_loop()
-        answer = Answer(self._app, environ, start_response)
-        task = loop.create_task(answer.run())
-        try:
-            while (block := loop.run_until_complete(answer.next())) is not None:
+        """Serve one request; yield the response's blocks."""
+        with asyncio.Runner() as loop:
+            call = Call(environ)
+            running = loop.get_loop().create_task(call.run(self._app))
+            while (block := loop.run(call.next_block())) is not None:
+                if call.start and not call.started:
+                    call.started = True
+                    start_response(*call.start)
                 yield block
-            loop.run_until_complete(task)
+            running.result()  # raises what the application raised
+
+
+class Call:
+    """One call of an ASGI application, from a WSGI environ.
+
+    start: status and headers as start_response takes them, when sent.
+    """
+
+    def __init__(self, environ: Environ) -> None:
+        self._environ = environ
+        self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(1)
+        self._read = False
+        self.start: tuple[str, list[tuple[str, str]]] | None = None
+        self.started = False
+
+    async def run(self, app: App) -> None:
+        """Call the application; its end is the end of the blocks."""
+        try:
+            await app(scope_of(self._environ), self.receive, self.send)
         finally:
-            task.cancel()
-            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-            loop.close()
+            await self._blocks.put(None)
+
+    async def next_block(self) -> bytes | None:
+        """Return the next piece of the response's body; None at its end."""
+        return await self._blocks.get()
+
+    async def receive(self) -> Message:
+        """Return the next piece of the body. It blocks, as WSGI does."""
+        if self._read:  # nobody tells us whether the client is still there
+            await asyncio.Event().wait()
+        body = self._environ["wsgi.input"].read(BLOCK)
+        self._read = len(body) < BLOCK
+        more = not self._read
+        return {"type": "http.request", "body": body, "more_body": more}
+
+    async def send(self, message: Message) -> None:
+        """Take a message of the response."""
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = [
+                (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+                for name, value in message.get("headers", ())
+            ]
+            self.start = f"{status} {phrase(status)}", headers
+        elif message["type"] == "http.response.body":
+            await self._blocks.put(bytes(message.get("body", b"")))
+
+
+def scope_of(environ: Environ) -> Scope:
+    """Return the scope that says what an environ says."""
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    raw_path = path.encode("latin-1")
+    headers = [
+        (key[5:].lower().replace("_", "-").encode(), value.encode("latin-1"))
+        for key, value in environ.items()
+        if key.startswith("HTTP_")
+    ]
+    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if value := environ.get(key):
+            name = key.lower().replace("_", "-").encode()
+            headers.append((name, value.encode("latin-1")))
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": environ["SERVER_PROTOCOL"].removeprefix("HTTP/"),
+        "method": environ["REQUEST_METHOD"],
+        "scheme": environ["wsgi.url_scheme"],
+        "path": raw_path.decode("utf-8", "replace"),
+        "raw_path": quote(raw_path).encode(),
+        "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
+        "root_path": environ.get("SCRIPT_NAME", ""),
+        "headers": headers,
+        "client": client_of(environ),
+        "server": (environ["SERVER_NAME"], int(environ["SERVER_PORT"])),
+        "extensions": {},
+    }
+
+
+def client_of(environ: Environ) -> tuple[str, int] | None:
+    """Return the client's (host, port), as far as the server said it."""
+    host = environ.get("REMOTE_ADDR")
+    return (host, int(environ.get("REMOTE_PORT") or 0)) if host else None
+
+
+def phrase(status: int) -> str:
+    """Return a status's reason phrase."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
