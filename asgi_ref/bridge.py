@@ -5,33 +5,40 @@
 
 A WSGI application blocks the thread that calls it. On an event loop that
 would be everybody's thread, so it is called in another one, of a bounded
-pool; each message crosses from thread to loop and back.
+pool; each message crosses from thread to loop and back. A thread cannot be
+interrupted: an application that is not reading or writing is waited for.
 
-The other way round nothing needs a thread, and much is lost: the call is
-over when the response is, so there is no lifespan, no WebSocket, nobody to
-tell that the client has left, and a background task holds up the response's
-end. For plain requests and streamed answers it works.
+The other way round nothing needs a thread, and much is lost: no lifespan, no
+WebSocket, no extensions, nobody to tell that the client has left, nothing
+that goes on between two blocks or after the response; a background task
+holds up the response's end. Plain requests and streamed answers work.
 
-Source: PEP 3333; ASGI HTTP message format 2.5.
+Source: PEP 3333; ASGI HTTP message format 2.5, "WSGI Compatibility".
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from wsgiref.util import is_hop_by_hop
 
-from .contract import App, Message, Receive, Scope, Send
+from .contract import HTTP, App, ContractError, Message, Receive, Scope, Send
+from .contract import check
 from .request import Request
+from .response import Response
 from .wsgi import App as WsgiApp
-from .wsgi import Environ, Gateway, Pairs, make_environ
+from .wsgi import Environ, Gateway, Input, Pairs
+from .wsgi import about_connection, make_environ
 
 THREADS = 40
 BLOCK = 64 * 1024
+NOT_LOST = "http.response.start", "http.response.body"
 
 
 class AsgiFromWsgi:
@@ -47,18 +54,21 @@ class AsgiFromWsgi:
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Serve one request in a thread; agree to lifespan."""
+        """Serve one request in a thread; agree to lifespan.
+
+        Raises ContractError: another protocol, such as WebSocket.
+        """
         if scope["type"] == "lifespan":
             return await lifespan(receive, send)
         if scope["type"] != "http":
-            raise ValueError(f"WSGI knows no {scope['type']}")
+            raise ContractError(f"a WSGI application knows no {scope['type']}")
         crossing = Crossing(asyncio.get_running_loop(), receive, send)
         environ = environ_of(scope, crossing.more)
-        call = copy_context().run
-        gateway = Gateway(crossing)
-        await crossing.loop.run_in_executor(
-            self._pool, call, gateway.run, self._app, environ
-        )
+        call = copy_context().run, Gateway(crossing).run, self._app, environ
+        try:
+            await crossing.loop.run_in_executor(self._pool, *call)
+        finally:  # we may be cancelled; it must not wait for us any more
+            crossing.over = True
 
 
 class Crossing:
@@ -72,8 +82,8 @@ class Crossing:
         self, loop: asyncio.AbstractEventLoop, receive: Receive, send: Send
     ) -> None:
         self.loop = loop
+        self.over = self._all_read = False
         self._receive, self._send = receive, send
-        self._all_read = False
 
     def more(self) -> bytes:
         """Return the next bytes of the request's body, b"" at its end.
@@ -81,7 +91,7 @@ class Crossing:
         Raises ConnectionError: the client left before it was complete.
         """
         while not self._all_read:
-            message = self._in_loop(self._receive())
+            message = self._in_loop(self._receive)
             if message["type"] == "http.disconnect":
                 raise ConnectionResetError("the client left inside its body")
             self._all_read = not message.get("more_body", False)
@@ -89,25 +99,29 @@ class Crossing:
                 return bytes(body)
         return b""
 
-    def start(self, status: int, headers: Pairs, whole: int | None) -> None:
+    def start(
+        self, response: Response, headers: Pairs, whole: int | None
+    ) -> None:
         """Send a response's head; see Outlet."""
-        names = {name.lower() for name, _ in headers}
-        if whole is not None and b"content-length" not in names:
+        if whole is not None and response.length is None:
             headers = [*headers, (b"content-length", b"%d" % whole)]
-        start = {"type": "http.response.start", "status": status}
-        self._in_loop(self._send({**start, "headers": headers}))
+        start = {"type": "http.response.start", "status": response.status}
+        self._in_loop(self._send, {**start, "headers": headers})
 
     def write(self, data: bytes) -> None:
         """Send a piece of the body."""
         body = {"type": "http.response.body", "body": data}
-        self._in_loop(self._send({**body, "more_body": True}))
+        self._in_loop(self._send, {**body, "more_body": True})
 
     def end(self) -> None:
         """Send the end of the body."""
-        self._in_loop(self._send({"type": "http.response.body"}))
+        self._in_loop(self._send, {"type": "http.response.body"})
 
-    def _in_loop(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+    def _in_loop(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        if self.over:
+            raise ConnectionAbortedError("the server has ended the request")
+        work = function(*arguments)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
 
 async def lifespan(receive: Receive, send: Send) -> None:
@@ -118,27 +132,31 @@ async def lifespan(receive: Receive, send: Send) -> None:
 
 
 def environ_of(scope: Scope, more: Callable[[], bytes]) -> Environ:
-    """Return the environ that says what a scope says."""
-    target = scope.get("raw_path") or scope["path"].encode()
-    if scope["query_string"]:
-        target += b"?" + scope["query_string"]
-    version = scope["http_version"]
-    headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
-    return make_environ(
-        Request(scope["method"], target, version, headers),
-        more,
+    """Return the environ that says what a scope says.
+
+    more: returns the next bytes of the body.
+    """
+    target = quote(scope["path"]).encode()
+    if query := scope.get("query_string", b""):
+        target += b"?" + query
+    host, port = scope.get("server") or ("", None)
+    told = about_connection(
         scope.get("client"),
-        scope.get("server") or ("localhost", 80),
-        scope.get("root_path", ""),
+        ("localhost", 80) if port is None else (host, port),
         scope.get("scheme", "http"),
+        scope.get("root_path", ""),
     )
+    headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+    version = scope["http_version"]
+    request = Request(scope["method"], target, version, headers)
+    return make_environ(request, io.BufferedReader(Input(more), BLOCK), told)
 
 
 class WsgiFromAsgi:
     """An ASGI application as a WSGI application: requests, answers, no more.
 
-    Each request gets an event loop of its own, which runs while the server
-    waits for the next block.
+    Each request gets an event loop of its own, which runs only while the
+    server waits for the next block.
     """
 
     def __init__(self, app: App) -> None:
@@ -147,103 +165,109 @@ class WsgiFromAsgi:
     def __call__(
         self, environ: Environ, start_response: Callable[..., Any]
     ) -> Iterator[bytes]:
-        """Serve one request; yield the response's blocks."""
-        with asyncio.Runner() as loop:
-            call = Call(environ)
-            running = loop.get_loop().create_task(call.run(self._app))
-            while (block := loop.run(call.next_block())) is not None:
-                if call.start and not call.started:
-                    call.started = True
-                    start_response(*call.start)
+        """Serve one request; yield the response's blocks.
+
+        Raises ContractError, and whatever the application raises.
+        """
+        call, started = Call(environ), False
+        with asyncio.Runner() as runner:
+            work = self._app(scope_of(environ), call.receive, call.send)
+            task = runner.get_loop().create_task(work)  # type: ignore
+            task.add_done_callback(lambda _: call.blocks.put_nowait(None))
+            while (block := runner.run(call.blocks.get())) is not None:
+                if not started:
+                    started = True
+                    start_response(*call.head)
                 yield block
-            running.result()  # raises what the application raised
+                call.blocks.task_done()  # the server has sent it
+            task.result()  # raises what the application raised
 
 
 class Call:
     """One call of an ASGI application, from a WSGI environ.
 
-    start: status and headers as start_response takes them, when sent.
+    head: status and headers as start_response takes them. blocks: what the
+    body consists of, one at a time; None is the end.
     """
 
     def __init__(self, environ: Environ) -> None:
-        self._environ = environ
-        self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(1)
-        self._read = False
-        self.start: tuple[str, list[tuple[str, str]]] | None = None
-        self.started = False
-
-    async def run(self, app: App) -> None:
-        """Call the application; its end is the end of the blocks."""
-        try:
-            await app(scope_of(self._environ), self.receive, self.send)
-        finally:
-            await self._blocks.put(None)
-
-    async def next_block(self) -> bytes | None:
-        """Return the next piece of the response's body; None at its end."""
-        return await self._blocks.get()
+        self.head: tuple[str, list[tuple[str, str]]] = "", []
+        self.blocks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._input = environ["wsgi.input"]
+        # Not every server's input ends where the body ends.
+        endless = BLOCK if environ.get("wsgi.input_terminated") else 0
+        length = environ.get("CONTENT_LENGTH")
+        self._left = int(length) if length else endless
+        self._counts = bool(length)
+        self._told = False
+        self._state = "nothing sent"  # see contract.HTTP.order
 
     async def receive(self) -> Message:
         """Return the next piece of the body. It blocks, as WSGI does."""
-        if self._read:  # nobody tells us whether the client is still there
+        if self._told:  # nobody tells us whether the client is still there
             await asyncio.Event().wait()
-        body = self._environ["wsgi.input"].read(BLOCK)
-        self._read = len(body) < BLOCK
-        more = not self._read
+        size = min(self._left, BLOCK)
+        body = self._input.read(size) if size else b""
+        if self._counts:
+            self._left -= len(body)
+        self._told = len(body) < BLOCK or not self._left
+        more = not self._told
         return {"type": "http.request", "body": body, "more_body": more}
 
     async def send(self, message: Message) -> None:
-        """Take a message of the response."""
+        """Take a message; return when the server has sent what it says.
+
+        Raises ContractError: it is not allowed now, or would be lost.
+        """
+        if self._state == "complete":
+            return
+        self._state = check(HTTP, self._state, message)
+        if message["type"] not in NOT_LOST or message.get("trailers"):
+            raise ContractError(f"{message['type']} is lost in WSGI")
         if message["type"] == "http.response.start":
-            status = message["status"]
-            headers = [
-                (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
-                for name, value in message.get("headers", ())
-            ]
-            self.start = f"{status} {phrase(status)}", headers
-        elif message["type"] == "http.response.body":
-            await self._blocks.put(bytes(message.get("body", b"")))
+            self.head = head(message)
+        elif body := message.get("body", b""):
+            self.blocks.put_nowait(bytes(body))
+            await self.blocks.join()
+
+
+def head(start: Message) -> tuple[str, list[tuple[str, str]]]:
+    """Return the start of a response as start_response takes it."""
+    pairs = [
+        (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+        for name, value in start.get("headers", ())
+    ]
+    headers = [pair for pair in pairs if not is_hop_by_hop(pair[0])]
+    try:
+        phrase = HTTPStatus(start["status"]).phrase
+    except ValueError:
+        phrase = "Unknown"
+    return f"{start['status']} {phrase}", headers
 
 
 def scope_of(environ: Environ) -> Scope:
     """Return the scope that says what an environ says."""
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    raw_path = path.encode("latin-1")
+    root_path = environ.get("SCRIPT_NAME", "").encode("latin-1")
+    path = root_path + environ.get("PATH_INFO", "").encode("latin-1")
+    host, port = environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT")
     headers = [
-        (key[5:].lower().replace("_", "-").encode(), value.encode("latin-1"))
+        (key.removeprefix("HTTP_").lower().replace("_", "-"), value)
         for key, value in environ.items()
         if key.startswith("HTTP_")
+        or (key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
     ]
-    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if value := environ.get(key):
-            name = key.lower().replace("_", "-").encode()
-            headers.append((name, value.encode("latin-1")))
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.5"},
         "http_version": environ["SERVER_PROTOCOL"].removeprefix("HTTP/"),
         "method": environ["REQUEST_METHOD"],
         "scheme": environ["wsgi.url_scheme"],
-        "path": raw_path.decode("utf-8", "replace"),
-        "raw_path": quote(raw_path).encode(),
+        "path": path.decode("utf-8", "replace"),
+        "raw_path": quote(path).encode(),
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
-        "root_path": environ.get("SCRIPT_NAME", ""),
-        "headers": headers,
-        "client": client_of(environ),
+        "root_path": root_path.decode("utf-8", "replace"),
+        "headers": [(k.encode(), v.encode("latin-1")) for k, v in headers],
+        "client": (host, int(port or 0)) if host else None,
         "server": (environ["SERVER_NAME"], int(environ["SERVER_PORT"])),
         "extensions": {},
     }
-
-
-def client_of(environ: Environ) -> tuple[str, int] | None:
-    """Return the client's (host, port), as far as the server said it."""
-    host = environ.get("REMOTE_ADDR")
-    return (host, int(environ.get("REMOTE_PORT") or 0)) if host else None
-
-
-def phrase(status: int) -> str:
-    """Return a status's reason phrase."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"

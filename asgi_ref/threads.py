@@ -10,7 +10,12 @@ There are only so many threads. When all are taken, a connection that waits
 for its client's next request is ended to make room; if there is none, the
 newcomer is told 503 instead of being left to wait.
 
-It drives the same Connection as the asyncio server does, and a WSGI
+Nobody can interrupt a thread, but the socket that it waits for can be shut
+down: then `recv` returns and `sendall` raises. Time limits, making room and
+the end of the server are all done that way, by the thread that accepts. An
+application that waits for something else is left behind when time is up.
+
+It drives the same Connection as the asyncio server does, and calls a WSGI
 application through a Gateway. It knows nothing of asyncio, nor of ASGI.
 
 Source: RFC 9112, section 9; Python library reference, `socket`.
@@ -18,27 +23,37 @@ Source: RFC 9112, section 9; Python library reference, `socket`.
 
 from __future__ import annotations
 
+import io
 import logging
+import math
 import select
 import socket
 import struct
 import time
 from contextlib import suppress
-from threading import BoundedSemaphore, Thread
+from contextvars import Context
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Semaphore, Thread
 
-from .connection import HEAD_LIMIT, Connection, Reading, Signal
+from .connection import HEAD_LIMIT, Connection, Reading, Signal, Writing
 from .request import ProtocolError, Request
-from .response import Response, http_date, status_line
-from .wsgi import App, Gateway, Pairs, make_environ
+from .response import Response, field_lines, http_date, status_line
+from .wsgi import App, Gateway, Input, Pairs, about_connection, make_environ
 
 log = logging.getLogger("asgi_ref")
 access_log = logging.getLogger("asgi_ref.access")
 
-READ_SIZE = 64 * 1024
+THREADS = 40
+PIECE = 64 * 1024  # bytes that are read or written at a time, at most
 DRAIN = 64 * 1024  # bytes of an unread body that a connection is worth
 STALLED = 60.0  # seconds without progress, in the middle of a message
+LINGER = 2.0  # seconds for a client to read our last words
 ROOM = 1.0  # seconds that a newcomer waits for an idle connection to end
+SWEEP_EVERY = 0.5  # seconds
 PLAIN_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+
+known_date = lru_cache(1)(http_date)
 
 
 class ClientGone(ConnectionError):
@@ -49,138 +64,169 @@ class Conversation:
     """One client's connection, in a thread of its own.
 
     It is the Outlet of the gateways through which it calls the application.
-    idle: it waits for a next request.
+    idle: it waits, and may be ended at any time. over: nothing of the response under
+    way can reach the client any more. deadline: see Server.sweep.
     """
 
-    def __init__(self, server: Server, sock: socket.socket) -> None:
+    def __init__(
+        self, server: Server, sock: socket.socket, name: object
+    ) -> None:
         self.server, self.sock = server, sock
         self.connection = Connection(server.limit_head)
-        self.idle = False
-        self.client = address(sock.getpeername())
+        self.idle = self.over = self._expired = False
+        self.deadline, self._how = math.inf, socket.SHUT_RD
+        client = address(name)
+        self.peer = peer(client)
+        self._told = about_connection(
+            client,
+            address(sock.getsockname()) or ("localhost", 80),
+            script_name=server.root_path.rstrip("/"),
+            multithread=server.threads > 1,
+        )
         self._response = Response(500)
-        self._head = b""
-        self._sent = 0
+        self._head, self._sent = b"", 0
 
     def run(self) -> None:
         """Answer requests until the connection ends, then close it."""
         with self.sock, suppress(OSError):  # clients come and go
             while request := self._next_request():
                 self._answer(request)
-                self._drain()
-                if not self.connection.next_cycle():
+                if not self._goes_on():
                     break
             if not self.connection.read_out:
                 self._linger()
 
+    # Time limits.
+
+    def _allow(self, seconds: float, how: int = socket.SHUT_RD) -> None:
+        """Set the deadline, and how to shut the socket when it passes."""
+        self.deadline = time.monotonic() + seconds
+        self._how = how
+
+    def expire(self) -> None:
+        """The deadline has passed: let what waits for the client return."""
+        self.deadline, self._expired = math.inf, True
+        shut(self.sock, self._how)
+
     # From the client.
 
     def _next_request(self) -> Request | None:
-        connection = self.connection
+        connection, server = self.connection, self.server
         try:
             if not connection.buffer:
-                self.idle = True
-                self.sock.settimeout(self.server.timeout_keep_alive)
-                connection.receive_data(self.sock.recv(READ_SIZE))
+                self._allow(server.timeout_keep_alive)
+                self.idle = True  # from now on our socket may be shut
+                if server.stopping:
+                    return None
+                self._read()
                 self.idle = False
-            event = self._next_event(self.server.timeout_header)
-        except TimeoutError:
-            if connection.begun:
-                connection.fail()
-                self._refuse(408, "the head took too long")
-            return None
+            self._allow(server.timeout_header)
+            event = self._next_event()
         except ProtocolError as error:
+            log.warning("%s  %d, %s", self.peer, error.status, error)
             self._refuse(error.status, str(error))
             return None
         return event if isinstance(event, Request) else None
 
-    def _next_event(self, seconds: float) -> Request | bytes | Signal:
-        """Return the next event, whole within so many seconds."""
-        deadline = time.monotonic() + seconds
+    def _next_event(self) -> Request | bytes | Signal:
         event = self.connection.next_event()
         while event is Signal.NEED_DATA:
-            self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
-            self.connection.receive_data(self.sock.recv(READ_SIZE))
+            self._read()
             event = self.connection.next_event()
+        self.deadline = math.inf
         return event
+
+    def _read(self) -> None:
+        connection = self.connection
+        data = self.sock.recv(PIECE)
+        inside = connection.begun or connection.reading is Reading.BODY
+        if self._expired and inside:
+            connection.fail()
+            raise ProtocolError(408, "the request took too long")
+        connection.receive_data(data)
 
     def _read_body(self) -> bytes:
         """Return the body's next bytes, b"" at its end.
 
-        Raises ClientGone, ProtocolError.
+        Raises ClientGone.
         """
         if interim := self.connection.send_continue():
             self._send(interim)
+        self._allow(STALLED)
         try:
-            event = self._next_event(STALLED)
-        except OSError as error:
-            raise ClientGone("the client left inside its body") from error
+            event = self._next_event()
+        except ProtocolError as error:
+            self._refuse(error.status, str(error))
+            raise ClientGone(str(error)) from error
         return event if isinstance(event, bytes) else b""
 
-    def _drain(self) -> None:
-        """Read what is left of a body, if the connection is worth it."""
-        left = DRAIN
-        with suppress(ProtocolError, TimeoutError):
-            while self.connection.keep_alive and left > 0:
-                if self.connection.reading is not Reading.BODY:
+    def _goes_on(self) -> bool:
+        """Make ready for the next request; False if there can be none."""
+        connection, left = self.connection, DRAIN
+        self._allow(self.server.timeout_header)
+        with suppress(ProtocolError):
+            # Read what is left of a body, if the connection is worth it.
+            while connection.reading is Reading.BODY and left > 0:
+                if not connection.keep_alive:
                     break
-                event = self._next_event(self.server.timeout_header)
+                event = self._next_event()
                 left -= len(event) if isinstance(event, bytes) else 0
+        return connection.next_cycle()
 
     def _linger(self) -> None:
         """Let the client read our last words: RFC 9112, section 9.6."""
         self.sock.shutdown(socket.SHUT_WR)
-        self.sock.settimeout(2.0)
-        while self.sock.recv(READ_SIZE):
+        self._allow(LINGER)
+        self.idle = True
+        while not self._expired and self.sock.recv(PIECE):
             pass
 
     # To the application, and to the client.
 
     def _answer(self, request: Request) -> None:
-        began = time.perf_counter()
-        self._sent = 0
-        self.sock.settimeout(STALLED)
-        environ = make_environ(
-            request,
-            self._read_body,
-            self.client,
-            self.server.address,
-            self.server.root_path,
-        )
-        gateway = Gateway(self)
+        began, self._sent = time.perf_counter(), 0
+        body: io.BytesIO | io.BufferedReader = io.BytesIO()
+        if self.connection.reading is Reading.BODY:
+            body = io.BufferedReader(Input(self._read_body), PIECE)
+        environ = make_environ(request, body, self._told)
         try:
-            gateway.run(self.server.app, environ)
-        except ClientGone:
-            raise
-        except Exception as error:
-            self._failed(error, gateway.started)
-        self._log_access(request, began)
+            # What one request sets in context variables ends with it.
+            Context().run(Gateway(self).run, self.server.app, environ)
+        except BaseException as error:  # also sys.exit(): it ends nothing
+            self._failed(error)
+        if self.server.access_log:
+            self._log_access(request, 1000 * (time.perf_counter() - began))
 
-    def _failed(self, error: Exception, started: bool) -> None:
-        if isinstance(error, ProtocolError) and not started:
-            return self._refuse(error.status, str(error))
-        log.error("%s: %s", type(error).__name__, error, exc_info=error)
-        if not started or self._head:
-            return self._refuse(500, "Internal Server Error")
-        # A reset: the client must not take what it has for all of it.
-        reset = struct.pack("ii", 1, 0)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-        raise ClientGone("cut, after the application failed")
+    def _failed(self, error: BaseException) -> None:
+        said = f"{type(error).__name__}: {error}"
+        if self.over:  # not an error: clients come and go
+            log.info("the client left; the app said %s", said)
+            return
+        log.error("%s", said, exc_info=error)
+        if self.connection.writing is not Writing.DONE:
+            self._refuse(500, "Internal Server Error")
 
     def _refuse(self, status: int, reason: str) -> None:
-        self.connection.keep_alive = False
-        self.connection.take_back()
-        self._head = b""
-        data = reason.encode()
-        self.start(status, [PLAIN_TEXT], len(data))
+        """Answer in the application's place, or cut what it began."""
+        connection, data = self.connection, reason.encode()
+        connection.keep_alive, self.over = False, True
+        if connection.writing is Writing.BODY and not self._head:
+            # A reset: the client must not take what it has for all of it.
+            reset = struct.pack("ii", 1, 0)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            return self.sock.close()
+        connection.take_back()
+        self.start(Response(status, [PLAIN_TEXT]), [], len(data))
         self.write(data)
         self.end()
 
-    def start(self, status: int, headers: Pairs, whole: int | None) -> None:
-        """Take a response's head; see Outlet."""
-        if self.server.full or self.server.stopping:
+    def start(
+        self, response: Response, headers: Pairs, whole: int | None
+    ) -> None:
+        """Take a response's head; it is sent with the first piece."""
+        if self.server.stopping:
             self.connection.keep_alive = False
-        response = self._response = Response(status, headers)
-        lines = self.server.own_lines(response)
+        self._response, lines = response, self.server.own_lines(response)
         self._head = self.connection.send_response(response, whole, lines)
 
     def write(self, data: bytes) -> None:
@@ -195,118 +241,148 @@ class Conversation:
         self._send(self._head + encoded)
 
     def _send(self, data: bytes) -> None:
-        try:
-            if data:
-                self.sock.sendall(data)
-        except OSError as error:
-            raise ClientGone("the client has gone") from error
         self._head = b""
+        try:
+            for start in range(0, len(data), PIECE):
+                self._allow(STALLED, socket.SHUT_RDWR)
+                self.sock.sendall(data[start : start + PIECE])
+        except OSError as error:
+            self.connection.keep_alive, self.over = False, True
+            raise ClientGone("the client has gone") from error
+        self.deadline = math.inf
 
-    def _log_access(self, request: Request, began: float) -> None:
-        if not access_log.isEnabledFor(logging.INFO):
-            return
+    def _log_access(self, request: Request, took: float) -> None:
         status = status_line(self._response.status)[9:-2].decode()
-        took = 1000 * (time.perf_counter() - began)
-        peer = ":".join(map(str, self.client or ["unix socket"]))
         access_log.info(
             "%s  %s  %s  %d B  %.1f ms",
-            *(peer, request.label, status, self._sent, took),
+            *(self.peer, request.label, status, self._sent, took),
         )
 
 
+@dataclass(eq=False)
 class Server:
     """Serves a WSGI application on one listening socket, with threads.
 
-    threads: how many connections there may be at a time. Times in seconds.
+    threads: how many connections there may be at a time. The others mean
+    what they mean on the command line; times are in seconds.
     """
 
-    def __init__(
-        self,
-        app: App,
-        threads: int = 8,
-        root_path: str = "",
-        limit_head: int = HEAD_LIMIT,
-        timeout_header: float = 10.0,
-        timeout_keep_alive: float = 5.0,
-        timeout_graceful_shutdown: float = 5.0,
-    ) -> None:
-        self.app = app
-        self.root_path = root_path.rstrip("/")
-        self.limit_head = limit_head
-        self.timeout_header = timeout_header
-        self.timeout_keep_alive = timeout_keep_alive
-        self.timeout_graceful_shutdown = timeout_graceful_shutdown
-        self.address = ("localhost", 80)
-        self.conversations: dict[Conversation, Thread] = {}
-        self.stopping = False
-        self._threads = threads
-        self._slots = BoundedSemaphore(threads)
-        self._wakes, self._waker = socket.socketpair()
-        self._second, self._lines = 0, b""
+    app: App
+    threads: int = THREADS
+    root_path: str = ""
+    limit_head: int = HEAD_LIMIT
+    timeouts: bool = True
+    timeout_header: float = 10.0
+    timeout_keep_alive: float = 5.0
+    timeout_graceful_shutdown: float = 5.0
+    access_log: bool = True
+    date_header: bool = True
+    server_header: bool = True
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    @property
-    def full(self) -> bool:
-        """Whether every thread is taken."""
-        return len(self.conversations) >= self._threads
+    def __post_init__(self) -> None:
+        self.conversations: set[Conversation] = set()
+        self.stopping = self._forced = False
+        self._slots = Semaphore(self.threads)
+        self._wakes, self._waker = socket.socketpair()
+        self._extra = field_lines(self.headers)
 
     def serve(self, sock: socket.socket) -> None:
         """Accept connections until `stop`, then finish what was begun."""
-        self.address = address(sock.getsockname()) or self.address
-        with sock:
+        self.access_log &= access_log.isEnabledFor(logging.INFO)
+        log.info("startup   up to %d threads", self.threads)
+        sock.setblocking(False)  # who was ready may have gone again
+        with sock, self._wakes, self._waker:
             while not self.stopping:
-                ready, _, _ = select.select([sock, self._wakes], [], [])
+                waiting = [sock, self._wakes]
+                ready, _, _ = select.select(waiting, [], [], SWEEP_EVERY)
                 if sock in ready:
-                    self._accept(sock.accept()[0])
-        self._shut_down()
+                    self._accept(sock)
+                if self.timeouts:
+                    self.sweep(time.monotonic())
+            sock.close()
+            self._shut_down()
 
     def stop(self) -> None:
         """Stop in good order; the second time: stop now."""
-        if self.stopping:
-            for conversation in list(self.conversations):
-                shut(conversation.sock, socket.SHUT_RDWR)
+        self._forced = self.stopping
         self.stopping = True
-        self._waker.send(b"!")
+        self._wake()
 
-    def _accept(self, client: socket.socket) -> None:
+    def _wake(self) -> None:
+        with suppress(OSError):  # it has ended already
+            self._waker.send(b"!")
+
+    # Connections.
+
+    def _accept(self, sock: socket.socket) -> None:
+        try:
+            client, name = sock.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:  # too many open files, for example
+            log.error("accept    %s", error)
+            return time.sleep(SWEEP_EVERY)
+        client.setblocking(True)
         if not self._has_room():
             return refuse(client)
-        conversation = Conversation(self, client)
-        thread = Thread(target=self._run, args=[conversation], daemon=True)
-        self.conversations[conversation] = thread
-        thread.start()
+        if client.family != socket.AF_UNIX:
+            # Or the kernel holds a small piece back until the one before it
+            # is acknowledged, which may take 40 ms.
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        conversation = Conversation(self, client, name)
+        self.conversations.add(conversation)
+        Thread(target=self._run, args=[conversation], daemon=True).start()
 
     def _has_room(self) -> bool:
         if self._slots.acquire(blocking=False):
             return True
-        for conversation in list(self.conversations):
-            if conversation.idle:
-                shut(conversation.sock, socket.SHUT_RD)
-                return self._slots.acquire(timeout=ROOM)
-        return False
+        return self._end_idle(1) and self._slots.acquire(timeout=ROOM)
+
+    def _end_idle(self, most: int) -> bool:
+        """End connections that wait for a next request; say if any did."""
+        idle = [c for c in list(self.conversations) if c.idle][:most]
+        for conversation in idle:
+            shut(conversation.sock, socket.SHUT_RD)
+        return bool(idle)
 
     def _run(self, conversation: Conversation) -> None:
         try:
             conversation.run()
         finally:
-            del self.conversations[conversation]
+            self.conversations.discard(conversation)
             self._slots.release()
+            if self.stopping:
+                self._wake()
+
+    def sweep(self, now: float) -> None:
+        """End what takes longer than it may."""
+        for conversation in list(self.conversations):
+            if conversation.deadline < now:
+                conversation.expire()
 
     def _shut_down(self) -> None:
-        deadline = time.monotonic() + self.timeout_graceful_shutdown
+        limit = self.timeout_graceful_shutdown
+        self._end_idle(self.threads)
+        deadline = time.monotonic() + limit
+        busy = [c for c in list(self.conversations) if not c.idle]
+        if names := ", ".join(c.connection.request.label for c in busy):
+            log.info("stopping  waiting up to %g s for %s", limit, names)
+        while self.conversations and not self._forced:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._wakes], [], [], left)[0]:
+                break
+            self._wakes.recv(PIECE)
         for conversation in list(self.conversations):
-            if conversation.idle:
-                shut(conversation.sock, socket.SHUT_RD)
-        for thread in list(self.conversations.values()):
-            thread.join(max(deadline - time.monotonic(), 0))
+            shut(conversation.sock, socket.SHUT_RDWR)
 
     def own_lines(self, response: Response) -> bytes:
         """Return the field lines that the server adds to a response."""
-        if self._second != int(time.time()):
-            self._second = int(time.time())
-            self._lines = b"date: %b\r\n" % http_date(self._second)
-        lines = b"" if b"date" in response.given else self._lines
-        if b"server" not in response.given:
-            lines += b"server: asgi_ref\r\n"
+        lines = self._extra
+        if self.server_header and b"server" not in response.given:
+            lines = b"server: asgi_ref\r\n" + lines
+        if self.date_header and b"date" not in response.given:
+            lines = b"date: %b\r\n%b" % (known_date(int(time.time())), lines)
         return lines
 
 
@@ -317,15 +393,23 @@ def refuse(client: socket.socket) -> None:
         client.settimeout(0.1)
         client.sendall(answer + b"content-length: 0\r\n\r\n")
         client.shutdown(socket.SHUT_WR)
-        client.recv(READ_SIZE)  # its request: closing unread would reset
+        client.recv(PIECE)  # its request: closing unread would reset
 
 
 def shut(sock: socket.socket, how: int) -> None:
-    """End a socket that another thread waits for; that thread closes it."""
-    with suppress(OSError):
+    """Let what another thread does with a socket return; it closes it."""
+    with suppress(OSError):  # it is closed, or the client has gone
         sock.shutdown(how)
 
 
 def address(name: object) -> tuple[str, int] | None:
     """Return a socket's name as (host, port); None for a unix socket."""
     return (name[0], name[1]) if isinstance(name, tuple) else None
+
+
+def peer(client: tuple[str, int] | None) -> str:
+    """Say who is there, for the log."""
+    if client is None:
+        return "unix socket"
+    host, port = client
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -9,8 +9,9 @@ The request is a dict of strings, `environ`. The application calls
 It is a plain function call: while it runs, its thread does nothing else.
 
 A Gateway makes that call and keeps the application to its side of the
-contract. It does not read or write by itself: the bytes of the body come out
-of a function, and what is to be sent goes to an Outlet (threads).
+contract. It does not read or write by itself: the body is a file over a
+function that brings bytes, and what is to be sent goes to an Outlet. The
+reason phrase of a status is checked, but the server sends its own.
 
 Source: PEP 3333.
 """
@@ -20,10 +21,11 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import unquote_to_bytes
+from wsgiref.util import FileWrapper, is_hop_by_hop
 
 from .request import Request
 from .response import Response
@@ -33,19 +35,11 @@ Pairs = list[tuple[bytes, bytes]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 App = Callable[..., Iterable[bytes]]
 
-BLOCK = 64 * 1024  # bytes that a file is read in
-
-# PEP 3333, "The start_response() Callable": "404 Not Found"
+# PEP 3333, "The start_response() Callable":  "404 Not Found"
 STATUS = re.compile(r"([2-9]\d\d) [ -~\x80-\xff]*")
 
-# They are about one connection, which is the server's (RFC 2616, 13.5.1).
-HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization te"
-    " trailers transfer-encoding upgrade".split()
-)
-
-# HTTP_PROXY would configure clients that the application starts (httpoxy).
-DROPPED = frozenset({b"proxy", b"content-type", b"content-length"})
+# CGI gives these two without HTTP_ in front.
+PLAIN = frozenset({b"content-type", b"content-length"})
 
 
 class WsgiError(RuntimeError):
@@ -55,7 +49,9 @@ class WsgiError(RuntimeError):
 class Outlet(Protocol):
     """Where a response goes, piece by piece."""
 
-    def start(self, status: int, headers: Pairs, whole: int | None) -> None:
+    def start(
+        self, response: Response, headers: Pairs, whole: int | None
+    ) -> None:
         """Take a response's head; whole: the body's length if known."""
 
     def write(self, data: bytes) -> None:
@@ -73,8 +69,7 @@ class Input(io.RawIOBase):
 
     def __init__(self, more: Callable[[], bytes]) -> None:
         super().__init__()
-        self._more = more
-        self._rest = memoryview(b"")
+        self._more, self._rest = more, memoryview(b"")
 
     def readable(self) -> bool:
         """Return True."""
@@ -82,87 +77,75 @@ class Input(io.RawIOBase):
 
     def readinto(self, target: Any) -> int:
         """Fill `target` as far as bytes are there; return how many."""
-        if not self._rest:
-            self._rest = memoryview(self._more())
-        size = min(len(target), len(self._rest))
-        target[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
+        data = self._rest or memoryview(self._more())
+        size = min(len(target), len(data))
+        target[:size], self._rest = data[:size], data[size:]
         return size
 
 
-class FileWrapper:
-    """A file as an iterable of blocks; closed when the response is sent."""
-
-    def __init__(self, file: BinaryIO, size: int = BLOCK) -> None:
-        self._file, self._size = file, size
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self._file.read(self._size), b"")
-
-    def close(self) -> None:
-        """Close the file, if it can be closed."""
-        if hasattr(self._file, "close"):
-            self._file.close()
-
-
-def make_environ(
-    request: Request,
-    more: Callable[[], bytes],
+def about_connection(
     client: tuple[str, int] | None = None,
     server: tuple[str, int] = ("localhost", 80),
-    script_name: str = "",
     scheme: str = "http",
+    script_name: str = "",
+    multithread: bool = True,
 ) -> Environ:
-    """Return the environ of a request. All of its strings are latin-1.
+    """Return the variables that are the same for all of a connection.
 
-    more: returns the body's next bytes. script_name: the path at which the
+    client, server: (host, port). script_name: the path at which the
     application is mounted; PATH_INFO is what follows it.
     """
-    raw_path, _, query = request.target.partition(b"?")
-    path = unquote_to_bytes(raw_path).decode("latin-1")
-    if script_name and (path + "/").startswith(script_name + "/"):
-        path = path[len(script_name) :]
-    environ = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": script_name,
-        "PATH_INFO": path,
-        "QUERY_STRING": query.decode("latin-1"),
-        "REQUEST_URI": request.target.decode("latin-1"),
+    told = {
+        "SCRIPT_NAME": script_name.encode().decode("latin-1"),
         "SERVER_NAME": server[0],
         "SERVER_PORT": str(server[1]),
-        "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
-        "wsgi.input": io.BufferedReader(Input(more), BLOCK),
         "wsgi.input_terminated": True,  # read() ends, also without a length
         "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
+        "wsgi.multithread": multithread,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
         "wsgi.file_wrapper": FileWrapper,
     }
     if client:
-        environ |= {"REMOTE_ADDR": client[0], "REMOTE_PORT": str(client[1])}
-    return environ | header_variables(request)
+        told |= {"REMOTE_ADDR": client[0], "REMOTE_PORT": str(client[1])}
+    return told
+
+
+def make_environ(request: Request, body: BinaryIO, told: Environ) -> Environ:
+    """Return the environ of one request; its strings are latin-1.
+
+    told: what all requests of this connection say alike.
+    """
+    target, _, query = request.target.partition(b"?")
+    path = unquote_to_bytes(target.strip(b"*")).decode("latin-1")
+    if (path + "/").startswith(told["SCRIPT_NAME"] + "/"):
+        path = path[len(told["SCRIPT_NAME"]) :]
+    return {
+        **told,
+        "REQUEST_METHOD": request.method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query.decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{request.version}",
+        "wsgi.input": body,
+        **header_variables(request),
+    }
 
 
 def header_variables(request: Request) -> dict[str, str]:
     """Return the fields as CGI names them: HTTP_USER_AGENT.
 
     X_User would become the same variable as X-User, and could pose as it
-    behind a proxy that removes only the latter; so it is left out.
+    behind a proxy that removes only the latter; so it is left out. And
+    HTTP_PROXY would configure clients that the application starts.
     """
-    variables = {
-        f"HTTP_{name.decode().upper().replace('-', '_')}": value.decode(
-            "latin-1"
-        )
-        for name, value in request.fields.items()
-        if name not in DROPPED and b"_" not in name
-    }
-    for name in (b"content-type", b"content-length"):
-        if name in request.fields:
+    variables = {}
+    for name, value in request.fields.items():
+        if b"_" not in name and name != b"proxy":
             key = name.decode().upper().replace("-", "_")
-            variables[key] = request.fields[name].decode("latin-1")
+            key = key if name in PLAIN else "HTTP_" + key
+            variables[key] = value.decode("latin-1")
     cookies = [v for name, v in request.headers if name == b"cookie"]
     if len(cookies) > 1:  # not ", " as other fields (RFC 6265, 5.4)
         variables["HTTP_COOKIE"] = b"; ".join(cookies).decode("latin-1")
@@ -170,22 +153,26 @@ def header_variables(request: Request) -> dict[str, str]:
 
 
 class Gateway:
-    """One call of an application."""
+    """One call of an application.
+
+    started: the head is on its way, and cannot be replaced any more.
+    """
 
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
-        self._head: tuple[int, Pairs] | None = None
-        self._left: int | None = None  # of what content-length said
-        self.started = False  # the head is on its way
+        self._called = self.started = False
+        self._head: tuple[Response, Pairs] | None = None
+        self._left = sys.maxsize  # bytes that may still be sent
 
     def run(self, app: App, environ: Environ) -> None:
         """Call the application and send what it returns.
 
         Raises WsgiError, BadResponse, and whatever the application raises.
         """
+        silent = environ["REQUEST_METHOD"] == "HEAD"  # it may be changed
         result = app(environ, self.start_response)
         try:
-            self._send_all(result, environ["REQUEST_METHOD"] == "HEAD")
+            self._send_all(result, silent)
         finally:
             if hasattr(result, "close"):
                 result.close()
@@ -203,15 +190,23 @@ class Gateway:
 
         Raises WsgiError, BadResponse.
         """
-        if exc_info is not None and self.started:
-            raise exc_info[1].with_traceback(exc_info[2])
-        if exc_info is None and self._head is not None:
+        if exc_info:
+            try:
+                if self.started:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # its traceback holds this frame: a circle
+        elif self._called:
             raise WsgiError("start_response() was called twice")
+        self._called = True  # even if it fails now
         match = STATUS.fullmatch(status) if isinstance(status, str) else None
         if match is None:
             raise WsgiError(f'status must be like "200 OK"; got {status!r}')
-        self._head = int(match[1]), encoded(headers)
-        self._left = Response(*self._head).length  # and it is checked, here
+        pairs = encoded(headers)
+        response = Response(int(match[1]), pairs)
+        length = response.length
+        self._left = sys.maxsize if length is None else length
+        self._head = response, pairs
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -219,10 +214,9 @@ class Gateway:
 
         Raises WsgiError, BadResponse.
         """
-        self._start(None)
-        if self._left is not None and len(checked(data)) > self._left:
+        if len(checked(data)) > self._left:
             raise WsgiError("write() of more than content-length said")
-        self._send(data)
+        self._send(data, None)
 
     def _send_all(self, result: Iterable[bytes], silent: bool) -> None:
         whole = None
@@ -231,12 +225,16 @@ class Gateway:
         for block in result:
             # Until there is something to send, the head may be replaced.
             if checked(block):
-                self._start(whole)
-                if silent or self._left == 0:
-                    break  # nobody is to see the rest
-                self._send(block[: self._left])
+                self._send(b"" if silent else block[: self._left], whole)
+            if self.started and (silent or not self._left):
+                break  # nobody is to see the rest
         self._start(0)
         self._outlet.end()
+
+    def _send(self, data: bytes, whole: int | None) -> None:
+        self._start(whole)
+        self._left -= len(data)
+        self._outlet.write(data)
 
     def _start(self, whole: int | None) -> None:
         if self._head is None:
@@ -245,15 +243,10 @@ class Gateway:
             self.started = True
             self._outlet.start(*self._head, whole)
 
-    def _send(self, data: bytes) -> None:
-        if self._left is not None:
-            self._left -= len(data)
-        self._outlet.write(checked(data))
-
 
 def checked(data: bytes) -> bytes:
     """Return a piece of body. Raises WsgiError: it is not bytes."""
-    if not isinstance(data, bytes):
+    if type(data) is not bytes:
         raise WsgiError(f"the body must be bytes; got {data!r}")
     return data
 
@@ -267,12 +260,12 @@ def encoded(headers: list[tuple[str, str]]) -> Pairs:
         raise WsgiError(f"headers must be a list; got {headers!r}")
     pairs = []
     for item in headers:
-        if not isinstance(item, tuple) or (
-            [type(part) for part in item] != [str, str]
-        ):
-            raise WsgiError(f"headers must be (str, str); got {item!r}")
-        name, value = item
-        if name.lower() in HOP_BY_HOP:
+        try:
+            name, value = item
+            pairs.append((name.encode("latin-1"), value.encode("latin-1")))
+        except (AttributeError, TypeError, ValueError):
+            text = f"headers must be (str, str) in latin-1; got {item!r}"
+            raise WsgiError(text) from None
+        if is_hop_by_hop(name):
             raise WsgiError(f"{name} is the server's, not the application's")
-        pairs.append((name.encode("latin-1"), value.encode("latin-1")))
     return pairs
