@@ -13,10 +13,11 @@ import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from socket import socket
 from typing import Any
 
-from . import __version__, config, listen, target
+from . import __version__, config, listen, target, threads
 from .contract import App
 from .lifespan import StartupFailed
 from .server import Server, Settings, Upgrade, on_signals
@@ -38,7 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
         name = options.app or "asgi_ref.demo:app"
         guess = options.interface == "auto"
         app = target.load(name, options.app_dir, options.factory, guess)
+        if options.interface == "wsgi":
+            target.require_wsgi(name, app)
         sock = bind(options)
+        if options.interface == "wsgi":
+            announce(sock, f"{name}  (WSGI, {where(name)})")
+            _serve_wsgi(app, options, sock)
+            return 0
         app, version = as_asgi3(app, options.interface)
         announce(sock, f"{name}  (ASGI {version}, {where(name)})")
         asyncio.run(_serve(app, config.settings(options), sock))
@@ -97,6 +104,20 @@ async def _serve(app: App, settings: Settings, sock: socket) -> None:
     on_signals(server.stop)
     try:
         await server.serve(sock)
+    finally:
+        listen.close(sock, address)
+
+
+def _serve_wsgi(app: Any, options: Namespace, sock: socket) -> None:
+    settings = vars(config.settings(options))
+    names = {field.name for field in fields(threads.Server)}
+    said = {name: settings[name] for name in settings if name in names}
+    server = threads.Server(app, options.threads, **said)
+    address = sock.getsockname()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.stop())
+    try:
+        server.serve(sock)
     finally:
         listen.close(sock, address)
 

@@ -28,13 +28,27 @@ from typing import Any
 from urllib.parse import quote
 from wsgiref.util import is_hop_by_hop
 
-from .contract import HTTP, App, ContractError, Message, Receive, Scope, Send
-from .contract import check
+from .contract import (
+    HTTP,
+    App,
+    ContractError,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    check,
+)
 from .request import Request
 from .response import Response
 from .wsgi import App as WsgiApp
-from .wsgi import Environ, Gateway, Input, Pairs
-from .wsgi import about_connection, make_environ
+from .wsgi import (
+    Environ,
+    Gateway,
+    Input,
+    Pairs,
+    about_connection,
+    make_environ,
+)
 
 THREADS = 40
 BLOCK = 64 * 1024
@@ -64,9 +78,10 @@ class AsgiFromWsgi:
             raise ContractError(f"a WSGI application knows no {scope['type']}")
         crossing = Crossing(asyncio.get_running_loop(), receive, send)
         environ = environ_of(scope, crossing.more)
-        call = copy_context().run, Gateway(crossing).run, self._app, environ
+        work = Gateway(crossing).run, self._app, environ
+        call = copy_context().run
         try:
-            await crossing.loop.run_in_executor(self._pool, *call)
+            await crossing.loop.run_in_executor(self._pool, call, *work)
         finally:  # we may be cancelled; it must not wait for us any more
             crossing.over = True
 
@@ -169,29 +184,32 @@ class WsgiFromAsgi:
 
         Raises ContractError, and whatever the application raises.
         """
-        call, started = Call(environ), False
         with asyncio.Runner() as runner:
+            call = Call(environ, start_response)
             work = self._app(scope_of(environ), call.receive, call.send)
-            task = runner.get_loop().create_task(work)  # type: ignore
+            task = asyncio.ensure_future(work, loop=runner.get_loop())
             task.add_done_callback(lambda _: call.blocks.put_nowait(None))
             while (block := runner.run(call.blocks.get())) is not None:
-                if not started:
-                    started = True
-                    start_response(*call.head)
                 yield block
                 call.blocks.task_done()  # the server has sent it
             task.result()  # raises what the application raised
+        if call.state != "complete":
+            raise ContractError(f"the app returned, state: {call.state}")
 
 
 class Call:
     """One call of an ASGI application, from a WSGI environ.
 
-    head: status and headers as start_response takes them. blocks: what the
-    body consists of, one at a time; None is the end.
+    blocks: what the body consists of, one at a time; None is the end.
+    state: see contract.HTTP.order.
     """
 
-    def __init__(self, environ: Environ) -> None:
-        self.head: tuple[str, list[tuple[str, str]]] = "", []
+    state = "nothing sent"
+
+    def __init__(
+        self, environ: Environ, start_response: Callable[..., Any]
+    ) -> None:
+        self._start_response = start_response
         self.blocks: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._input = environ["wsgi.input"]
         # Not every server's input ends where the body ends.
@@ -200,7 +218,6 @@ class Call:
         self._left = int(length) if length else endless
         self._counts = bool(length)
         self._told = False
-        self._state = "nothing sent"  # see contract.HTTP.order
 
     async def receive(self) -> Message:
         """Return the next piece of the body. It blocks, as WSGI does."""
@@ -219,13 +236,13 @@ class Call:
 
         Raises ContractError: it is not allowed now, or would be lost.
         """
-        if self._state == "complete":
+        if self.state == "complete":
             return
-        self._state = check(HTTP, self._state, message)
+        self.state = check(HTTP, self.state, message)
         if message["type"] not in NOT_LOST or message.get("trailers"):
             raise ContractError(f"{message['type']} is lost in WSGI")
         if message["type"] == "http.response.start":
-            self.head = head(message)
+            self._start_response(*head(message))
         elif body := message.get("body", b""):
             self.blocks.put_nowait(bytes(body))
             await self.blocks.join()

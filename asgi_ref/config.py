@@ -19,9 +19,11 @@ from . import __version__
 from .response import BadResponse, field_lines
 from .server import Settings
 from .target import nearest
+from .threads import THREADS
 
 Add = Callable[..., argparse.Action]
 
+INTERFACES = ("auto", "asgi3", "asgi2", "wsgi")
 LEVELS = ("critical", "error", "warning", "info", "debug")
 COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 
@@ -30,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     p = argparse.ArgumentParser(
         prog="python -m asgi_ref",
-        description="Serve an ASGI application; without APP, a demo.",
+        description="Serve an ASGI or WSGI application; without APP, a demo.",
         allow_abbrev=False,
     )
     p.add_argument("app", nargs="?", metavar="APP", help="main:app")
@@ -48,7 +50,7 @@ def add_application(add: Add) -> None:
     """Add the flags about the application."""
     add("--app-dir", default=".", metavar="DIR", help="where to look for APP")
     add("--factory", action="store_true", help="call APP to get the app")
-    add("--interface", choices=("auto", "asgi3", "asgi2"), default="auto")
+    add("--interface", choices=INTERFACES, default="auto")
     add("--lifespan", choices=("auto", "on", "off"), default="auto")
     add("--root-path", default="", metavar="PATH")
     add("--env-file", metavar="FILE", help="set KEY=VALUE lines first")
@@ -67,6 +69,7 @@ def add_limits(add: Add) -> None:
     """Add the flags about limits."""
     add("--limit-head", type=positive, metavar="BYTES")
     add("--limit-concurrency", type=positive, metavar="CONNECTIONS")
+    add("--threads", type=positive, metavar="N", help="with wsgi: clients")
     add("--timeout-header", type=seconds, metavar="SECONDS")
     add("--timeout-keep-alive", type=seconds, metavar="SECONDS")
     add("--timeout-graceful-shutdown", type=seconds, metavar="SECONDS")
@@ -93,6 +96,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options, unknown = p.parse_known_args(arguments)
     if unknown:
         refuse_unknown(p, unknown[0])
+    if options.threads and options.interface != "wsgi":
+        p.error("argument --threads: only with --interface wsgi")
+    options.threads = options.threads or THREADS
     options.root_path = options.root_path.rstrip("/")
     return options
 

@@ -19,6 +19,7 @@ import inspect
 import os
 import sys
 import traceback
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -160,13 +161,26 @@ def require_app(target: str, app: Any) -> None:
     if kind == "wsgi":
         raise TargetError(
             f"{target} takes two arguments, (environ, start_response): a WSGI"
-            " app, and this server speaks ASGI. Wrap it, for example with"
-            " a2wsgi.WSGIMiddleware."
+            " app. Add --interface wsgi, or wrap it in"
+            " asgi_ref.bridge.AsgiFromWsgi."
         )
     if kind == "":
         article = "an" if type(app).__name__[0] in "aeiou" else "a"
         what = f"{article} {type(app).__name__}"
         raise TargetError(f"{target} is {what}, not an app")
+
+
+def require_wsgi(target: str, app: Any) -> None:
+    """Raise TargetError unless this is a WSGI application."""
+    kinds = interfaces(app)
+    if "wsgi" in kinds and not looks_asgi(app):
+        return
+    if "asgi3" in kinds or "asgi2" in kinds:
+        raise TargetError(
+            f"{target} is an ASGI app. Leave out --interface wsgi, or wrap it"
+            " in asgi_ref.bridge.WsgiFromAsgi."
+        )
+    require_app(target, app)
 
 
 def interface(app: Any) -> str:
@@ -175,19 +189,26 @@ def interface(app: Any) -> str:
     "asgi3": app(scope, receive, send). "asgi2": app(scope)(receive, send).
     "wsgi": app(environ, start_response). "factory": app(). "": not at all.
     """
+    return (*interfaces(app), "")[0]
+
+
+def interfaces(app: Any) -> list[str]:
+    """Return every way in which an object can be called, likely ones first.
+
+    Names as in `interface`.
+    """
     if not callable(app):
-        return ""
+        return []
     try:
         signature = inspect.signature(app)
     except (TypeError, ValueError):
-        return "asgi3"  # made in C: it will have to show
+        return ["asgi3", "wsgi"]  # made in C: it will have to show
+    kinds = []
     for count, kind in KINDS:
-        try:
+        with suppress(TypeError):
             signature.bind(*range(count))
-        except TypeError:
-            continue
-        return kind
-    return ""
+            kinds.append(kind)
+    return kinds
 
 
 def asgi2(app: Any) -> Any:

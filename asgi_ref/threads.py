@@ -64,8 +64,8 @@ class Conversation:
     """One client's connection, in a thread of its own.
 
     It is the Outlet of the gateways through which it calls the application.
-    idle: it waits, and may be ended at any time. over: nothing of the response under
-    way can reach the client any more. deadline: see Server.sweep.
+    idle: it waits, and may be ended at any time. over: nothing more of the
+    response can reach the client. deadline: see Server.sweep.
     """
 
     def __init__(
