@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from dataclasses import fields
 from socket import socket
 from typing import Any
 
-from . import __version__, config, listen, target, threads
+from . import __version__, config, listen, target
 from .contract import App
 from .lifespan import StartupFailed
 from .server import Server, Settings, Upgrade, on_signals
@@ -109,10 +110,14 @@ async def _serve(app: App, settings: Settings, sock: socket) -> None:
 
 
 def _serve_wsgi(app: Any, options: Namespace, sock: socket) -> None:
+    from . import threads  # most servers start without it
+
     settings = vars(config.settings(options))
+    if options.threads:
+        settings["threads"] = options.threads
     names = {field.name for field in fields(threads.Server)}
     said = {name: settings[name] for name in settings if name in names}
-    server = threads.Server(app, options.threads, **said)
+    server = threads.Server(app, **said)
     address = sock.getsockname()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())

@@ -19,7 +19,6 @@ from . import __version__
 from .response import BadResponse, field_lines
 from .server import Settings
 from .target import nearest
-from .threads import THREADS
 
 Add = Callable[..., argparse.Action]
 
@@ -69,7 +68,7 @@ def add_limits(add: Add) -> None:
     """Add the flags about limits."""
     add("--limit-head", type=positive, metavar="BYTES")
     add("--limit-concurrency", type=positive, metavar="CONNECTIONS")
-    add("--threads", type=positive, metavar="N", help="with wsgi: clients")
+    add("--threads", type=positive, help="with --interface wsgi")
     add("--timeout-header", type=seconds, metavar="SECONDS")
     add("--timeout-keep-alive", type=seconds, metavar="SECONDS")
     add("--timeout-graceful-shutdown", type=seconds, metavar="SECONDS")
@@ -98,7 +97,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         refuse_unknown(p, unknown[0])
     if options.threads and options.interface != "wsgi":
         p.error("argument --threads: only with --interface wsgi")
-    options.threads = options.threads or THREADS
     options.root_path = options.root_path.rstrip("/")
     return options
 
