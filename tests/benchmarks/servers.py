@@ -105,7 +105,8 @@ def running(name: str) -> Iterator[Server]:
         begin = perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
-            cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(HERE)},
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
         )
         server = Server(name, process, port)
         try:
