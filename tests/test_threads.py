@@ -114,9 +114,7 @@ class Client:
 
     def __init__(self, address):
         unix = isinstance(address, str)
-        self.socket = socket.socket(
-            socket.AF_UNIX if unix else socket.AF_INET
-        )
+        self.socket = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(address)
         self.file = self.socket.makefile("rb")
@@ -251,8 +249,7 @@ def test_a_request_that_comes_byte_by_byte():
 
 
 @pytest.mark.parametrize(
-    "request_of",
-    [get(b"/", b"Connection: close"), b"GET / HTTP/1.0\r\n\r\n"],
+    "request_of", [get(b"/", b"Connection: close"), b"GET / HTTP/1.0\r\n\r\n"]
 )
 def test_a_client_that_wants_one_answer_only(request_of):
     with Serving(hello) as serving:
