@@ -507,9 +507,11 @@ def test_an_answer_without_a_body():
         assert [one.ask().status for _ in range(3)] == 3 * [204]
 
 
-def test_the_demo_page():
+def test_lifespan_is_lost(logged):
+    """What the demo keeps in scope["state"] was never made."""
     with reversed_bridge(demo.app) as client:
-        assert b"asgi_ref/demo.py" in client().ask("GET", "/").body
+        assert client().ask("GET", "/").status == 500
+    assert errors(logged) == ["KeyError: 'state'"]
 
 
 @pytest.mark.parametrize(

