@@ -49,7 +49,7 @@ PIECE = 64 * 1024  # bytes that are read or written at a time, at most
 DRAIN = 64 * 1024  # bytes of an unread body that a connection is worth
 STALLED = 60.0  # seconds without progress, in the middle of a message
 LINGER = 2.0  # seconds for a client to read our last words
-ROOM = 1.0  # seconds that a newcomer waits for an idle connection to end
+ROOM = 0.1  # seconds that a newcomer waits for an idle connection to end
 SWEEP_EVERY = 0.5  # seconds
 PLAIN_TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -64,8 +64,9 @@ class Conversation:
     """One client's connection, in a thread of its own.
 
     It is the Outlet of the gateways through which it calls the application.
-    idle: it waits, and may be ended at any time. over: nothing more of the
-    response can reach the client. deadline: see Server.sweep.
+    idle: it waits, and may be ended at any time. answered: it was useful
+    already. over: nothing more of the response can reach the client.
+    deadline: see Server.sweep.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Conversation:
     ) -> None:
         self.server, self.sock = server, sock
         self.connection = Connection(server.limit_head)
-        self.idle = self.over = self._expired = False
+        self.idle = self.answered = self.over = self._expired = False
         self.deadline, self._how = math.inf, socket.SHUT_RD
         client = address(name)
         self.peer = peer(client)
@@ -91,6 +92,7 @@ class Conversation:
         with self.sock, suppress(OSError):  # clients come and go
             while request := self._next_request():
                 self._answer(request)
+                self.answered = True
                 if not self._goes_on():
                     break
             if not self.connection.read_out:
@@ -337,14 +339,12 @@ class Server:
     def _has_room(self) -> bool:
         if self._slots.acquire(blocking=False):
             return True
-        return self._end_idle(1) and self._slots.acquire(timeout=ROOM)
-
-    def _end_idle(self, most: int) -> bool:
-        """End connections that wait for a next request; say if any did."""
-        idle = [c for c in list(self.conversations) if c.idle][:most]
-        for conversation in idle:
-            shut(conversation.sock, socket.SHUT_RD)
-        return bool(idle)
+        idle = [c for c in list(self.conversations) if c.idle and c.answered]
+        if not idle:
+            return False
+        longest = min(idle, key=lambda c: c.deadline)
+        shut(longest.sock, socket.SHUT_RD)
+        return self._slots.acquire(timeout=ROOM)
 
     def _run(self, conversation: Conversation) -> None:
         try:
@@ -363,8 +363,10 @@ class Server:
 
     def _shut_down(self) -> None:
         limit = self.timeout_graceful_shutdown
-        self._end_idle(self.threads)
         deadline = time.monotonic() + limit
+        for conversation in list(self.conversations):
+            if conversation.idle:
+                shut(conversation.sock, socket.SHUT_RD)
         busy = [c for c in list(self.conversations) if not c.idle]
         if names := ", ".join(c.connection.request.label for c in busy):
             log.info("stopping  waiting up to %g s for %s", limit, names)

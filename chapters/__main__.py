@@ -25,9 +25,10 @@ def main(arguments=None):
         prog="python -m chapters",
         description="Say which exercises of the course pass.",
         epilog="record [NN]: record the labs' output and the walks anew, "
-        "of all chapters or of one.",
+        "of all chapters or of one. compare: one slow application under "
+        "threads and under asyncio, side by side; compare --help.",
     )
-    parser.add_argument("command", nargs="?", choices=["record"])
+    parser.add_argument("command", nargs="?", choices=["record", "compare"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     if options.command == "record":
@@ -35,6 +36,10 @@ def main(arguments=None):
         from chapters._course import record
 
         return record.main(options.arguments)
+    if options.command == "compare":
+        from chapters._course import compare
+
+        return compare.main(options.arguments)
     return overview()
 
 

@@ -676,6 +676,28 @@ def test_an_idle_connection_gives_way():
         assert first.rest() == b""
 
 
+def test_of_two_idle_connections_the_one_that_waits_longer_gives_way():
+    with Serving(hello, threads=2) as serving:
+        first, second = serving.client(), serving.client()
+        for client in first, second, first:  # now it waits for less long
+            client.send(GET)
+            assert client.answer().status == 200
+            until(lambda: len(serving.idle) == 2)
+        assert serving.ask().status == 200
+        assert second.rest() == b""
+        first.send(GET)
+        assert first.answer().status == 200
+
+
+def test_a_client_that_has_just_come_is_given_time_to_speak():
+    with Serving(hello, threads=1) as serving:
+        first = serving.client()
+        until(lambda: serving.idle)
+        assert serving.ask().status == 503
+        first.send(GET)
+        assert first.answer().status == 200
+
+
 def test_threads_are_given_back():
     with Serving(hello, threads=1) as serving:
         for _ in range(5):
