@@ -8,7 +8,7 @@ read and easy to debug, and it is why each client that waits costs a thread.
 
 There are only so many threads. When all are taken, a connection that waits
 for its client's next request is ended to make room; if there is none, the
-newcomer is told 503 instead of being left to wait.
+newcomer is told 503, after a moment, instead of being left to wait.
 
 Nobody can interrupt a thread, but the socket that it waits for can be shut
 down: then `recv` returns and `sendall` raises. Time limits, making room and
@@ -49,7 +49,7 @@ PIECE = 64 * 1024  # bytes that are read or written at a time, at most
 DRAIN = 64 * 1024  # bytes of an unread body that a connection is worth
 STALLED = 60.0  # seconds without progress, in the middle of a message
 LINGER = 2.0  # seconds for a client to read our last words
-ROOM = 0.1  # seconds that a newcomer waits for an idle connection to end
+ROOM = 0.1  # seconds that a newcomer waits for another connection to end
 SWEEP_EVERY = 0.5  # seconds
 PLAIN_TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -340,10 +340,8 @@ class Server:
         if self._slots.acquire(blocking=False):
             return True
         idle = [c for c in list(self.conversations) if c.idle and c.answered]
-        if not idle:
-            return False
-        longest = min(idle, key=lambda c: c.deadline)
-        shut(longest.sock, socket.SHUT_RD)
+        if idle:
+            shut(min(idle, key=lambda c: c.deadline).sock, socket.SHUT_RD)
         return self._slots.acquire(timeout=ROOM)
 
     def _run(self, conversation: Conversation) -> None:
