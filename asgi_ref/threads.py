@@ -179,7 +179,7 @@ class Conversation:
         """Let the client read our last words: RFC 9112, section 9.6."""
         self.sock.shutdown(socket.SHUT_WR)
         self._allow(LINGER)
-        self.idle = True
+        self.idle = self.answered = True
         while not self._expired and self.sock.recv(PIECE):
             pass
 
@@ -328,7 +328,7 @@ class Server:
         client.setblocking(True)
         if not self._has_room():
             return refuse(client)
-        if client.family != socket.AF_UNIX:
+        if isinstance(name, tuple):  # TCP, not a unix socket
             # Or the kernel holds a small piece back until the one before it
             # is acknowledged, which may take 40 ms.
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
