@@ -20,8 +20,9 @@ from . import __version__, config, listen, target
 from .contract import App
 from .lifespan import StartupFailed
 from .server import Server, Settings, Upgrade, on_signals
+from .websocket import websocket
 
-UPGRADES: dict[bytes, Upgrade] = {}
+UPGRADES: dict[bytes, Upgrade] = {b"websocket": websocket}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,459 @@
+"""A WebSocket: one conversation in messages, and who may speak when.
+
+    101 ─▶ frames ─▶ inbox ─▶ receive() ─▶ app ─▶ send() ─▶ frames
+
+The order of things is what it is about. What came before the client's Close,
+or before its mistake, is handed to the application and may be answered, and
+only then are we gone. Pings are answered meanwhile.
+
+Who reads? As long as the application does nothing but `receive`, that is
+where the network is read: no other task need wake up for a message. When it
+waits for something else, a watcher reads in its place, a bounded part ahead,
+so that a ping is answered and a Close is noticed.
+
+    client's Close, its code and reason     websocket.disconnect with both
+    a Close without code                    1005
+    no Close, but the end of the stream     1006
+    a mistake of the client                 1002, 1007 or 1009, sent to it
+    the server stops                        1012, after the app was told
+
+It knows no header (handshake) and no bit of a frame (frames, deflate).
+
+Source: ASGI WebSocket message format 2.5; RFC 6455, sections 5.5 and 7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from contextlib import suppress
+from contextvars import copy_context
+from typing import Any, cast
+
+from .connection import Reading
+from .contract import (
+    WEBSOCKET,
+    App,
+    ClientDisconnected,
+    ContractError,
+    Message,
+    Scope,
+    check,
+    defined,
+    place,
+)
+from .deflate import Deflate, agree
+from .exchange import PLAIN_TEXT, READ_AHEAD, Exchange, in_context
+from .frames import (
+    BINARY,
+    FIN,
+    LOST,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    Close,
+    Event,
+    FrameError,
+    Frames,
+    Ping,
+    encode,
+    encode_close,
+)
+from .handshake import REFUSAL_FIELDS, Handshake
+from .request import ProtocolError, Request
+from .response import Response
+from .scope import http_scope
+from .server import Conversation
+from .transport import linger
+
+log = logging.getLogger("asgi_ref")
+
+INBOX = 8  # messages read ahead for an application that is busy
+FAIR_SHARE = 64  # steps after which other clients may have their turn
+GRACE = 1.0  # seconds to answer what came before the client's Close
+CLOSE_LIMIT = 5.0  # seconds for the client to answer our Close
+
+
+class WebSocket:
+    """`receive` and `send` for one WebSocket, and its beginning and end.
+
+    state: what the application may send, see contract.WEBSOCKET.order.
+    end: how the client's side ended; None while it is open.
+    """
+
+    state = "connecting"
+    end: Close | None = None
+    _said: Close | None = None  # our own Close
+    _connect_told = False
+    _owes = False  # the application has a message and has not come back
+    _reads = False  # a `receive` reads from the network
+    _heard = True  # something came since the last ping
+    _steps = 0
+    _change: asyncio.Event | None = None
+    _watcher: asyncio.Task[None] | None = None
+    _pinger: asyncio.Task[None] | None = None
+    _timer: asyncio.TimerHandle | None = None
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        handshake: Handshake,
+        exchange: Exchange,
+    ) -> None:
+        settings = conversation.server.settings
+        wanted = handshake.offers if settings.ws_per_message_deflate else []
+        agreement = agree(wanted)
+        self._conversation = conversation
+        self._transport = conversation.transport
+        self._handshake, self._exchange = handshake, exchange
+        self._extension = agreement.line if agreement else b""
+        self._deflate = Deflate(agreement) if agreement else None
+        self._frames = Frames(
+            settings.ws_max_size,
+            self._deflate.inflate if self._deflate else None,
+            conversation.connection.buffer,
+        )
+        self._inbox: list[str | bytes] = []
+
+    # What the application calls.
+
+    async def receive(self) -> Message:
+        """Return the next message of the client, at last its disconnect.
+
+        Shapes: {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": str}, or "bytes": bytes,
+        {"type": "websocket.disconnect", "code": int, "reason": str}.
+        """
+        if not self._connect_told:
+            self._connect_told = True
+            return {"type": "websocket.connect"}
+        self._owes = False
+        while not self._inbox:
+            if self.end is not None or self.state == "closed":
+                return await self._disconnect()
+            if self._watcher is not None or self._reads:
+                await self._wait()
+            else:
+                await self._read_here()
+        self._owes = True
+        event = self._inbox.pop(0)
+        if self._watcher is not None:
+            self._tell()
+        key = "text" if isinstance(event, str) else "bytes"
+        return {"type": "websocket.receive", key: event}
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on to the client.
+
+        Raises ContractError, BadResponse: the message breaks a rule.
+        Raises ClientDisconnected: nobody is there to read it.
+        """
+        if self.end is not None and self.state == "closed":
+            raise ClientDisconnected("the WebSocket is closed")
+        after = check(WEBSOCKET, self.state, message)
+        kind = message["type"]
+        if kind == "websocket.send":
+            await self._write(self._encode(message))
+        elif kind == "websocket.accept":
+            await self._accept(message)
+            self.state = after
+            self._tell()
+        elif self.state == "open":
+            await self._say(close_of(message))
+        else:
+            await self._deny(message)
+            self.state = after
+
+    async def _disconnect(self) -> Message:
+        end = self._said or self.end
+        assert end is not None
+        await self._say(end)
+        code, reason = end
+        return {"type": "websocket.disconnect", "code": code, "reason": reason}
+
+    # From the application to the client.
+
+    def _encode(self, message: Message) -> bytes:
+        text, data = message.get("text"), message.get("bytes")
+        if (text is None) == (data is None):
+            raise ContractError('websocket.send has either "text" or "bytes"')
+        first = FIN | BINARY if text is None else FIN | TEXT
+        payload = bytes(data) if text is None else text.encode()
+        # An empty message would not become smaller (RFC 7692, 7.2.3.6).
+        if self._deflate is not None and payload:
+            return encode(first | RSV1, self._deflate.compress(payload))
+        return encode(first, payload)
+
+    async def _accept(self, message: Message) -> None:
+        server = self._conversation.server
+        data = self._handshake.accept(
+            message.get("subprotocol"),
+            message.get("headers", ()),
+            self._extension,
+            server.own_lines(Response(200)),
+        )
+        self._conversation.connection.switch_protocols()
+        await self._write(data)
+        if server.logs_access:
+            self._exchange.status = 101
+            self._conversation.log_access(self._exchange)
+        if server.settings.timeouts and server.settings.ws_ping_interval:
+            self._call_later(server.settings.ws_ping_interval, "_ping")
+
+    async def _deny(self, message: Message) -> None:
+        kind = message["type"].removeprefix("websocket.")
+        if kind == "close":
+            await self._exchange.refuse(403, "Forbidden")
+        else:
+            await self._exchange.send({**message, "type": kind})
+        if self._exchange.over:
+            self.end = Close(LOST, "")
+
+    async def _say(self, close: Close) -> None:
+        """Send our Close, if it can be sent and has not been."""
+        if self.state != "open":
+            return
+        data = b"" if close.code == LOST else encode_close(*close)
+        self.state = WEBSOCKET.order["open", "websocket.close"]
+        self._said = close
+        self._tell()
+        with suppress(OSError):
+            await self._transport.write(data)
+        self._transport.allow(CLOSE_LIMIT)
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            await self._transport.write(data)
+        except OSError as error:
+            self.end = self.end or Close(LOST, "")
+            raise ClientDisconnected("the client has gone") from error
+
+    # From the client to the application.
+
+    async def _read_here(self) -> None:
+        self._reads = True
+        try:
+            await self._step()
+        finally:
+            self._reads = False
+            self._tell()
+
+    async def _step(self) -> None:
+        """Take one event of what has come, or else read once."""
+        self._steps += 1
+        if self._steps % FAIR_SHARE == 0:
+            await asyncio.sleep(0)
+        event = self._next_event()
+        if event is None:
+            await self._read()
+        elif isinstance(event, (str, bytes)):
+            if self.state == "open":
+                self._inbox.append(event)
+        elif isinstance(event, Close):
+            self.end = event
+        elif isinstance(event, Ping) and self.state == "open":
+            with suppress(ClientDisconnected):
+                await self._write(encode(FIN | PONG, event.payload))
+
+    def _next_event(self) -> Event | None:
+        if self.state == "connecting":
+            return None
+        try:
+            return self._frames.next_event()
+        except FrameError as error:
+            return Close(error.code, str(error))
+
+    async def _read(self) -> None:
+        try:
+            data = await self._transport.read()
+        except TimeoutError:  # `tell_end` or the watch over the client
+            data = b""
+        self._heard = True
+        self._frames.receive_data(data)
+        early = self.state == "connecting" and (
+            len(self._frames.buffer) > READ_AHEAD
+        )
+        if (not data or early) and self.end is None:
+            self.end = Close(LOST, "")
+
+    def app_waits(self) -> None:
+        """Read in the application's place when it waits, but not for us."""
+        if not self._reads and self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        """Read to the end, and end in good order."""
+        while self.end is None:
+            if self._full:
+                await self._wait()
+            else:
+                await self._step()
+            self._tell()
+        with suppress(TimeoutError):
+            while self.state != "closed" and (self._inbox or self._owes):
+                async with asyncio.timeout(GRACE):
+                    await self._wait()
+        await self._say(self.end)
+        if self.end.code != LOST:
+            await linger(self._transport)
+
+    @property
+    def _full(self) -> bool:
+        """Whether the application must take something first."""
+        size = sum(map(len, self._inbox))
+        return len(self._inbox) >= INBOX or size > READ_AHEAD
+
+    def _tell(self) -> None:
+        if self._change is not None:
+            self._change.set()
+            self._change = None
+
+    async def _wait(self) -> None:
+        self._change = self._change or asyncio.Event()
+        await self._change.wait()
+
+    # Whether the client is still there.
+
+    def _call_later(self, seconds: float, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, getattr(self, name))
+
+    def _ping(self) -> None:
+        if self.end is not None or self.state != "open":
+            return
+        settings = self._conversation.server.settings
+        self._heard = False
+        ping = self._transport.write(encode(FIN | PING, b""))
+        self._pinger = asyncio.create_task(ignoring_loss(ping))
+        pause = settings.ws_ping_timeout or settings.ws_ping_interval
+        self._call_later(pause, "_judge")
+
+    def _judge(self) -> None:
+        """Give the client up if we listened and heard nothing."""
+        settings = self._conversation.server.settings
+        listens = self._reads or (self._watcher and not self._full)
+        limit = settings.ws_ping_timeout
+        if limit and listens and not self._heard and not sys.gettrace():
+            self.end = self.end or Close(LOST, "")
+            self._transport.interrupt()
+            self._transport.abort()
+        else:
+            pause = max(0.0, settings.ws_ping_interval - limit)
+            self._call_later(pause, "_ping")
+
+    def tell_end(self) -> None:
+        """The server stops: tell the application, then the client."""
+        self.end = self.end or Close(1012, "the server is stopping")
+        self._tell()
+        self._transport.interrupt()
+
+    # Around the application.
+
+    async def run(self, app: App, scope: Scope) -> None:
+        """Call the application; end in its place what it has not ended."""
+        code = 1000
+        try:
+            await app(scope, self.receive, self.send)
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # it is we who are cancelled, not the application
+            code = 1011
+            if self.end is not None:  # not an error: clients come and go
+                log.info("the client left; the app said %s", place(error))
+            else:
+                log.error("%s", place(error), exc_info=error)
+        else:
+            if self.state == "connecting" and self.end is None:
+                label = self._conversation.connection.request.label
+                log.error(
+                    "app returned without answering %s%s", label, defined(app)
+                )
+        await self._say(Close(code, ""))
+        if self.state != "closed":
+            await self._refuse()
+
+    async def _refuse(self) -> None:
+        if self.end is None:
+            await self._exchange.refuse(500, "Internal Server Error")
+        elif self.end.code != LOST:
+            await self._exchange.refuse(503, "The server is stopping")
+        self.end = self.end or Close(LOST, "")
+
+    async def finish(self) -> None:
+        """Wait until the connection may be closed."""
+        try:
+            await (self._watcher or self._watch())
+        finally:
+            for it in (self._watcher, self._pinger, self._timer):
+                if it is not None:
+                    it.cancel()
+
+
+async def websocket(conversation: Conversation, request: Request) -> None:
+    """Take over a conversation whose client asks for a WebSocket."""
+    server, connection = conversation.server, conversation.connection
+    finished = conversation.log_access if server.logs_access else None
+    transport = conversation.transport
+    exchange = Exchange(connection, transport, server.own_lines, finished)
+    connection.keep_alive = False  # a refusal is the last response
+    try:
+        if connection.reading is Reading.BODY:
+            raise ProtocolError(400, "a handshake has no body")
+        handshake = Handshake(request)
+    except ProtocolError as error:
+        await refuse(exchange, error)
+        return await linger(transport)
+    socket = WebSocket(conversation, handshake, exchange)
+    conversation.exchange = cast(Any, socket)
+    scope = websocket_scope(conversation, handshake)
+    call = socket.run(conversation.app, scope)
+    try:
+        await in_context(call, copy_context(), socket.app_waits)
+    finally:
+        await socket.finish()
+
+
+async def refuse(exchange: Exchange, error: ProtocolError) -> None:
+    """Answer a handshake that is not in order."""
+    headers = [PLAIN_TEXT, *REFUSAL_FIELDS.get(error.status, ())]
+    log.info("%d, %s", error.status, error)
+    start = {"type": "http.response.start", "status": error.status}
+    body = {"type": "http.response.body", "body": str(error).encode()}
+    with suppress(ClientDisconnected):
+        await exchange.send({**start, "headers": headers})
+        await exchange.send(body)
+
+
+def websocket_scope(conversation: Conversation, handshake: Handshake) -> Scope:
+    """Return the scope: that of an HTTP request, but for a few keys."""
+    state = conversation.server.lifespan.state
+    request = conversation.connection.request
+    scope = http_scope(request, conversation.told, state)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+    scope["subprotocols"] = handshake.subprotocols
+    scope["extensions"] = {"websocket.http.response": {}}
+    return scope
+
+
+def close_of(message: Message) -> Close:
+    """Return the Close that an application wants to send.
+
+    Raises ContractError.
+    """
+    close = Close(message.get("code", 1000), message.get("reason") or "")
+    try:
+        encode_close(*close)
+    except ValueError as error:
+        raise ContractError(f"websocket.close: {error}") from None
+    return close
+
+
+async def ignoring_loss(write: Any) -> None:
+    """Await a write that nobody waits for."""
+    with suppress(OSError):
+        await write
