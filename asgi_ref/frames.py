@@ -3,7 +3,7 @@
     frames = Frames()
     frames.receive_data(data)      bytes from the network
     frames.next_event()            str, bytes, Ping, Pong, Close, or None
-    encode(FIN | TEXT, payload)    returns the bytes to write
+    encode(TEXT, payload)          returns the bytes to write
 
       first byte       second byte         then             then
     | FIN RSV opcode | MASK length 0-125 | 4 bytes mask  |  payload, masked
@@ -219,7 +219,7 @@ class Frames:
             room = self._limit - len(self._message)
             piece = self._inflate(piece, room, last)
         if last and not self._message:  # most messages are one piece
-            return decode(piece) if self._text else bytes(piece)
+            return decode(piece) if self._text else piece
         return self._add(piece, last)
 
     def _add(self, piece: bytes, last: bool) -> str | bytes | None:
@@ -309,16 +309,20 @@ def xor(data: bytes, mask: bytes) -> bytes:
     out = bytearray(size)
     for i in range(4):
         out[i::4] = data[i::4].translate(TABLES[mask[i]])
-    return out
+    return bytes(out)
 
 
 EVERY_BYTE = bytes(range(256))
 TABLES = [xor(EVERY_BYTE, bytes([byte] * 4)) for byte in EVERY_BYTE]
 
 
-def encode(first: int, payload: bytes) -> bytes:
-    """Return a frame; the server's frames have no mask (5.1)."""
-    size = len(payload)
+def encode(opcode: int, payload: bytes) -> bytes:
+    """Return a whole message, or a control frame, as one frame.
+
+    opcode: RSV1 added to it says that the payload is compressed. The
+    server's frames have no mask (5.1).
+    """
+    first, size = FIN | opcode, len(payload)
     if size < 126:
         return b"%c%c%b" % (first, size, payload)
     if size < 1 << 16:
@@ -332,10 +336,10 @@ def encode_close(code: int, reason: str = "") -> bytes:
     Raises ValueError: the code may not be sent, or the reason is too long.
     """
     if code == NO_CODE:
-        return encode(FIN | CLOSE, b"")
+        return encode(CLOSE, b"")
     payload = code.to_bytes(2, "big") + reason.encode()
     if code not in CLOSE_CODES:
         raise ValueError(f"{code} is not a close code that may be sent")
     if len(payload) > 125:
         raise ValueError(f"a reason of more than 123 bytes: {reason!r}")
-    return encode(FIN | CLOSE, payload)
+    return encode(CLOSE, payload)

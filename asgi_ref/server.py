@@ -120,7 +120,7 @@ class Conversation:
             request = await self._next_request()
             if request is None:
                 break
-            if b"upgrade" in request.fields:
+            if b"upgrade" in request.fields and self.app is not overloaded:
                 handler = self.server.upgrade_handler(request)
                 if handler is not None:
                     return await handler(self, request)

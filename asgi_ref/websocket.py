@@ -31,6 +31,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, cast
 
+from . import frames
 from .connection import Reading
 from .contract import (
     WEBSOCKET,
@@ -45,22 +46,7 @@ from .contract import (
 )
 from .deflate import Deflate, agree
 from .exchange import PLAIN_TEXT, READ_AHEAD, Exchange, in_context
-from .frames import (
-    BINARY,
-    FIN,
-    LOST,
-    PING,
-    PONG,
-    RSV1,
-    TEXT,
-    Close,
-    Event,
-    FrameError,
-    Frames,
-    Ping,
-    encode,
-    encode_close,
-)
+from .frames import LOST, Close, Event, FrameError, Ping, encode
 from .handshake import REFUSAL_FIELDS, Handshake
 from .request import ProtocolError, Request
 from .response import Response
@@ -94,7 +80,7 @@ class WebSocket:
     _change: asyncio.Event | None = None
     _watcher: asyncio.Task[None] | None = None
     _pinger: asyncio.Task[None] | None = None
-    _timer: asyncio.TimerHandle | None = None
+    _closer: asyncio.TimerHandle | None = None
 
     def __init__(
         self,
@@ -110,7 +96,7 @@ class WebSocket:
         self._handshake, self._exchange = handshake, exchange
         self._extension = agreement.line if agreement else b""
         self._deflate = Deflate(agreement) if agreement else None
-        self._frames = Frames(
+        self._frames = frames.Frames(
             settings.ws_max_size,
             self._deflate.inflate if self._deflate else None,
             conversation.connection.buffer,
@@ -156,20 +142,19 @@ class WebSocket:
         kind = message["type"]
         if kind == "websocket.send":
             await self._write(self._encode(message))
-        elif kind == "websocket.accept":
-            await self._accept(message)
-            self.state = after
-            self._tell()
         elif self.state == "open":
             await self._say(close_of(message))
         else:
-            await self._deny(message)
+            accepts = kind == "websocket.accept"
+            await (self._accept if accepts else self._deny)(message)
             self.state = after
+            self._tell()
 
     async def _disconnect(self) -> Message:
         end = self._said or self.end
         assert end is not None
         await self._say(end)
+        await asyncio.sleep(0)  # an app that does not hear it may ask for ever
         code, reason = end
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
@@ -179,12 +164,15 @@ class WebSocket:
         text, data = message.get("text"), message.get("bytes")
         if (text is None) == (data is None):
             raise ContractError('websocket.send has either "text" or "bytes"')
-        first = FIN | BINARY if text is None else FIN | TEXT
-        payload = bytes(data) if text is None else text.encode()
+        if text is not None:
+            opcode, payload = frames.TEXT, text.encode()
+        else:
+            opcode, payload = frames.BINARY, bytes(data or b"")
         # An empty message would not become smaller (RFC 7692, 7.2.3.6).
         if self._deflate is not None and payload:
-            return encode(first | RSV1, self._deflate.compress(payload))
-        return encode(first, payload)
+            opcode |= frames.RSV1
+            payload = self._deflate.compress(payload)
+        return encode(opcode, payload)
 
     async def _accept(self, message: Message) -> None:
         server = self._conversation.server
@@ -200,7 +188,7 @@ class WebSocket:
             self._exchange.status = 101
             self._conversation.log_access(self._exchange)
         if server.settings.timeouts and server.settings.ws_ping_interval:
-            self._call_later(server.settings.ws_ping_interval, "_ping")
+            self._pinger = asyncio.create_task(self._keep_asking())
 
     async def _deny(self, message: Message) -> None:
         kind = message["type"].removeprefix("websocket.")
@@ -215,13 +203,16 @@ class WebSocket:
         """Send our Close, if it can be sent and has not been."""
         if self.state != "open":
             return
-        data = b"" if close.code == LOST else encode_close(*close)
+        data = b"" if close.code == LOST else frames.encode_close(*close)
         self.state = WEBSOCKET.order["open", "websocket.close"]
         self._said = close
         self._tell()
         with suppress(OSError):
             await self._transport.write(data)
-        self._transport.allow(CLOSE_LIMIT)
+        # The client's Close must come now; then reading ends in any case.
+        end_reading = self._transport.interrupt
+        loop = asyncio.get_running_loop()
+        self._closer = loop.call_later(CLOSE_LIMIT, end_reading)
 
     async def _write(self, data: bytes) -> None:
         try:
@@ -255,7 +246,7 @@ class WebSocket:
             self.end = event
         elif isinstance(event, Ping) and self.state == "open":
             with suppress(ClientDisconnected):
-                await self._write(encode(FIN | PONG, event.payload))
+                await self._write(encode(frames.PONG, event.payload))
 
     def _next_event(self) -> Event | None:
         if self.state == "connecting":
@@ -268,7 +259,7 @@ class WebSocket:
     async def _read(self) -> None:
         try:
             data = await self._transport.read()
-        except TimeoutError:  # `tell_end` or the watch over the client
+        except TimeoutError:  # the server stops, or the client is late
             data = b""
         self._heard = True
         self._frames.receive_data(data)
@@ -291,13 +282,16 @@ class WebSocket:
             else:
                 await self._step()
             self._tell()
+        while self.state in ("connecting", "denying"):
+            await self._wait()  # for the application's decision
         with suppress(TimeoutError):
-            while self.state != "closed" and (self._inbox or self._owes):
+            while self.state == "open" and (self._inbox or self._owes):
                 async with asyncio.timeout(GRACE):
                     await self._wait()
         await self._say(self.end)
         if self.end.code != LOST:
             await linger(self._transport)
+        await self._transport.close()
 
     @property
     def _full(self) -> bool:
@@ -314,34 +308,24 @@ class WebSocket:
         self._change = self._change or asyncio.Event()
         await self._change.wait()
 
-    # Whether the client is still there.
+    async def _keep_asking(self) -> None:
+        """Ask now and then whether the client is still there.
 
-    def _call_later(self, seconds: float, name: str) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds, getattr(self, name))
-
-    def _ping(self) -> None:
-        if self.end is not None or self.state != "open":
-            return
+        A client that has lost its network sends no word of it, and TCP
+        would not notice for hours.
+        """
         settings = self._conversation.server.settings
-        self._heard = False
-        ping = self._transport.write(encode(FIN | PING, b""))
-        self._pinger = asyncio.create_task(ignoring_loss(ping))
-        pause = settings.ws_ping_timeout or settings.ws_ping_interval
-        self._call_later(pause, "_judge")
-
-    def _judge(self) -> None:
-        """Give the client up if we listened and heard nothing."""
-        settings = self._conversation.server.settings
-        listens = self._reads or (self._watcher and not self._full)
-        limit = settings.ws_ping_timeout
-        if limit and listens and not self._heard and not sys.gettrace():
-            self.end = self.end or Close(LOST, "")
-            self._transport.interrupt()
-            self._transport.abort()
-        else:
-            pause = max(0.0, settings.ws_ping_interval - limit)
-            self._call_later(pause, "_ping")
+        interval, limit = settings.ws_ping_interval, settings.ws_ping_timeout
+        await asyncio.sleep(interval)
+        while self.state == "open":
+            self._heard = False
+            await self._write(encode(frames.PING, b""))
+            await asyncio.sleep(limit or interval)
+            listens = self._reads or (self._watcher and not self._full)
+            if limit and listens and not self._heard and not sys.gettrace():
+                self._transport.interrupt()
+                return self._transport.abort()
+            await asyncio.sleep(max(0, interval - (limit or interval)))
 
     def tell_end(self) -> None:
         """The server stops: tell the application, then the client."""
@@ -381,15 +365,18 @@ class WebSocket:
         elif self.end.code != LOST:
             await self._exchange.refuse(503, "The server is stopping")
         self.end = self.end or Close(LOST, "")
+        self.state = "closed"
+        self._tell()
 
     async def finish(self) -> None:
         """Wait until the connection may be closed."""
-        try:
-            await (self._watcher or self._watch())
-        finally:
-            for it in (self._watcher, self._pinger, self._timer):
-                if it is not None:
-                    it.cancel()
+        await (self._watcher or self._watch())
+
+    def let_go(self) -> None:
+        """Leave nothing behind, whatever has happened."""
+        for it in (self._watcher, self._pinger, self._closer):
+            if it is not None:
+                it.cancel()
 
 
 async def websocket(conversation: Conversation, request: Request) -> None:
@@ -404,6 +391,7 @@ async def websocket(conversation: Conversation, request: Request) -> None:
             raise ProtocolError(400, "a handshake has no body")
         handshake = Handshake(request)
     except ProtocolError as error:
+        log.warning("%s  %d, %s", conversation.peer, error.status, error)
         await refuse(exchange, error)
         return await linger(transport)
     socket = WebSocket(conversation, handshake, exchange)
@@ -412,14 +400,14 @@ async def websocket(conversation: Conversation, request: Request) -> None:
     call = socket.run(conversation.app, scope)
     try:
         await in_context(call, copy_context(), socket.app_waits)
-    finally:
         await socket.finish()
+    finally:
+        socket.let_go()
 
 
 async def refuse(exchange: Exchange, error: ProtocolError) -> None:
     """Answer a handshake that is not in order."""
     headers = [PLAIN_TEXT, *REFUSAL_FIELDS.get(error.status, ())]
-    log.info("%d, %s", error.status, error)
     start = {"type": "http.response.start", "status": error.status}
     body = {"type": "http.response.body", "body": str(error).encode()}
     with suppress(ClientDisconnected):
@@ -447,13 +435,7 @@ def close_of(message: Message) -> Close:
     """
     close = Close(message.get("code", 1000), message.get("reason") or "")
     try:
-        encode_close(*close)
+        frames.encode_close(*close)
     except ValueError as error:
         raise ContractError(f"websocket.close: {error}") from None
     return close
-
-
-async def ignoring_loss(write: Any) -> None:
-    """Await a write that nobody waits for."""
-    with suppress(OSError):
-        await write
