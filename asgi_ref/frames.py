@@ -29,8 +29,6 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from .buffer import Buffer
-
 MAX_SIZE = 16 * 1024 * 1024  # bytes of one message
 STRIDED = 16 * 1024  # bytes from which four translations beat one XOR
 
@@ -38,6 +36,8 @@ STRIDED = 16 * 1024  # bytes from which four translations beat one XOR
 FIN, RSV1, CONTROL = 0x80, 0x40, 0x08
 CONTINUATION, TEXT, BINARY = 0x0, 0x1, 0x2
 CLOSE, PING, PONG = 0x8, 0x9, 0xA
+OPCODE = 0x0F  # these bits of it
+OPCODES = {CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG}
 
 # The second byte: the mask bit and a length; these two mean "more follows".
 MASKED = 0x80
@@ -47,6 +47,7 @@ LONGEST_HEAD = 14
 # Close codes that may be sent (7.4; the registry has added 1012 to 1014).
 CLOSE_CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
 NO_CODE, LOST = 1005, 1006  # these are never sent, they are only reported
+NOT_UTF_8 = "the text is not UTF-8"
 
 
 class FrameError(Exception):
@@ -104,6 +105,14 @@ ORDER = {
     (Expects.MORE, FIN | CLOSE): Expects.NOTHING,
 }
 
+# The same where compression was agreed upon: RSV1 in the first frame of a
+# message says that it is compressed (RFC 7692, section 6).
+WITH_RSV1 = ORDER | {
+    (expects, first | RSV1): after
+    for (expects, first), after in ORDER.items()
+    if first & OPCODE in (TEXT, BINARY)
+}
+
 # inflate(piece, room, last): what a piece of a compressed message means
 Inflate = Callable[[bytes, int, bool], bytes]
 new_checker = codecs.getincrementaldecoder("utf-8")
@@ -113,33 +122,35 @@ class Frames:
     """Bytes of one client in, whole messages and control frames out.
 
     limit: bytes of one message, in however many frames. inflate: given if
-    messages may be compressed. buffer: what has arrived already.
+    messages may be compressed. unread: what has come and is not used yet.
     """
 
     __slots__ = (
-        *("buffer", "expects", "_checker", "_compressed", "_first"),
-        *("_inflate", "_left", "_limit", "_mask", "_message", "_text"),
+        *("expects", "unread", "_at", "_checker", "_first", "_inflate"),
+        *("_kind", "_left", "_limit", "_mask", "_message", "_order"),
     )
 
     def __init__(
-        self,
-        limit: int = MAX_SIZE,
-        inflate: Inflate | None = None,
-        buffer: Buffer | None = None,
+        self, limit: int = MAX_SIZE, inflate: Inflate | None = None
     ) -> None:
-        self.buffer = Buffer() if buffer is None else buffer
-        self.expects = Expects.MESSAGE
         self._limit, self._inflate = limit, inflate
+        self._order = ORDER if inflate is None else WITH_RSV1
+        self.expects = Expects.MESSAGE
+        # No Buffer: payload is used as it comes, so what is kept of it is
+        # the beginning of a head or of a control frame.
+        self.unread, self._at = b"", 0
         # The frame under way: first byte (-1: none is), mask, bytes left.
         self._first, self._mask, self._left = -1, b"", 0
-        # The message under way, which several frames may make up.
-        self._message = bytearray()
-        self._text = self._compressed = False
+        # The message under way: its first frame's first byte, and its bytes.
+        # They go into one block: a list of a million pieces would take far
+        # more memory than the bytes that the limit counts.
+        self._kind, self._message = 0, bytearray()
         self._checker: codecs.IncrementalDecoder | None = None
 
     def receive_data(self, data: bytes) -> None:
         """Take in what the network delivered."""
-        self.buffer.append(data)
+        self.unread = self.unread[self._at :] + data
+        self._at = 0
 
     def next_event(self) -> Event | None:
         """Return the next event in what was received; None: need more.
@@ -149,6 +160,11 @@ class Frames:
         Raises FrameError.
         """
         try:
+            if self._first < 0 and self.expects is Expects.MESSAGE:
+                message = short_message(self.unread, self._limit)
+                if message is not None and self._at == 0:
+                    self.unread = b""
+                    return message
             while self._first >= 0 or self._next_head():
                 if self._first & CONTROL:
                     return self._control_frame()
@@ -160,85 +176,92 @@ class Frames:
             raise
         return None
 
+    def _take(self, count: int) -> bytes:
+        piece = self.unread[self._at : self._at + count]
+        self._at += len(piece)
+        if self._at == len(self.unread):
+            self.unread, self._at = b"", 0
+        return piece
+
     def _next_head(self) -> bool:
         """Take the head of a frame; False if it is not complete."""
-        head = self.buffer.peek(LONGEST_HEAD)
+        head = self.unread[self._at : self._at + LONGEST_HEAD]
         if len(head) < 2 or self.expects is Expects.NOTHING:
             return False
-        first, second = head[0], head[1]
-        after = ORDER.get((self.expects, self._without_rsv1(first)))
+        first, size = head[0], head[1] - MASKED
+        after = self._order.get((self.expects, first))
         if after is None:
             raise FrameError(1002, explain(self.expects, first))
-        end, size = 6, second - MASKED
+        end = 6
         if not 0 <= size < 126:
             end, size = long_size(head)
         if len(head) < end:
             return False
-        self.buffer.take(end)
         self._first, self._mask, self._left = first, head[end - 4 : end], size
         self.expects = after
+        self._take(end)
         if not first & CONTROL:
             self._begin(first, size)
         return True
 
-    def _without_rsv1(self, first: int) -> int:
-        # Only the first frame of a message says that it is compressed, and
-        # only if that was agreed upon (RFC 7692, section 6).
-        data = first & 0xF in (TEXT, BINARY)
-        return first & ~RSV1 if data and self._inflate else first
-
     def _begin(self, first: int, size: int) -> None:
-        if first & 0xF != CONTINUATION:
-            self._text = first & 0xF == TEXT
-            self._compressed = bool(first & RSV1)
+        if first & OPCODE != CONTINUATION:
+            self._kind = first
         # What a compressed frame will grow to is seen when it has.
-        if not self._compressed and size > self._limit - len(self._message):
+        room = self._limit - len(self._message)
+        if size > room and not self._kind & RSV1:
             raise too_big(self._limit)
 
     def _control_frame(self) -> Event | None:
-        if len(self.buffer) < self._left:
+        if len(self.unread) - self._at < self._left:
             return None
-        payload = xor(self.buffer.take(self._left), self._mask)
-        opcode, self._first, self._left = self._first & 0xF, -1, 0
+        payload = xor(self._take(self._left), self._mask)
+        opcode, self._first = self._first & OPCODE, -1
         if opcode == CLOSE:
             return parse_close(payload)
         return Ping(payload) if opcode == PING else Pong(payload)
 
     def _take_piece(self) -> str | bytes | None:
         """Take what has come of a data frame; return a complete message."""
-        piece = self.buffer.take(self._left)
+        piece = xor(self._take(self._left), self._mask)
         turn = len(piece) % 4
         self._left -= len(piece)
-        piece = xor(piece, self._mask)
-        last = not self._left and self.expects is Expects.MESSAGE
-        if self._left:
+        if self._left:  # the mask goes on where this piece ends
             self._mask = self._mask[turn:] + self._mask[:turn]
         else:
             self._first = -1
-        if self._compressed and self._inflate is not None:
+        last = not self._left and self.expects is Expects.MESSAGE
+        if self._kind & RSV1 and self._inflate is not None:
             room = self._limit - len(self._message)
             piece = self._inflate(piece, room, last)
-        if last and not self._message:  # most messages are one piece
-            return decode(piece) if self._text else piece
-        return self._add(piece, last)
-
-    def _add(self, piece: bytes, last: bool) -> str | bytes | None:
-        # Pieces go into one block: a list of a million of them would take
-        # far more memory than the bytes that the limit counts.
-        if self._text:
+        if self._kind & OPCODE == TEXT:
             self._check(piece, last)
         self._message += piece
         if not last:
             return None
-        message, self._message = self._message, bytearray()
-        return decode(message) if self._text else bytes(message)
+        message, self._message = bytes(self._message), bytearray()
+        return decode(message) if self._kind & OPCODE == TEXT else message
 
     def _check(self, piece: bytes, last: bool) -> None:
         self._checker = self._checker or new_checker()
         try:
             self._checker.decode(piece, last)
         except UnicodeDecodeError:
-            raise FrameError(1007, "the text is not UTF-8") from None
+            raise FrameError(1007, NOT_UTF_8) from None
+
+
+def short_message(data: bytes, limit: int) -> str | bytes | None:
+    """Return the message if `data` is one short frame and nothing else.
+
+    Nearly all small messages come like this. All that is left to do for
+    them is to see that it is so. Raises FrameError.
+    """
+    size = len(data) - 6
+    if not 0 <= size < min(126, limit + 1) or data[1] != size | MASKED:
+        return None
+    if data[0] == FIN | TEXT:
+        return decode(xor(data[6:], data[2:6]))
+    return xor(data[6:], data[2:6]) if data[0] == FIN | BINARY else None
 
 
 def long_size(head: bytes) -> tuple[int, int]:
@@ -262,13 +285,14 @@ def long_size(head: bytes) -> tuple[int, int]:
 
 def explain(expects: Expects, first: int) -> str:
     """Say what is wrong with a frame that has this first byte."""
-    if (expects, first & 0x8F) in ORDER:
+    if (expects, first & (FIN | OPCODE)) in ORDER:
         return f"reserved bits are set (first byte {first:#04x})"
+    opcode = first & OPCODE
+    if opcode not in OPCODES:
+        return f"opcode {opcode} means nothing"
     if first & CONTROL and not first & FIN:
         return "a control frame in pieces"
-    if first & 0x7 > BINARY:
-        return f"opcode {first & 0xF} means nothing"
-    return f"opcode {first & 0xF}, but {expects} is due"
+    return f"opcode {opcode}, but {expects} is due"
 
 
 def too_big(limit: int) -> FrameError:
@@ -276,12 +300,12 @@ def too_big(limit: int) -> FrameError:
     return FrameError(1009, f"a message of more than {limit} bytes")
 
 
-def decode(data: bytes | bytearray) -> str:
+def decode(data: bytes) -> str:
     """Return UTF-8 as a text. Raises FrameError (8.1)."""
     try:
         return str(data, "utf-8")
     except UnicodeDecodeError:
-        raise FrameError(1007, "the text is not UTF-8") from None
+        raise FrameError(1007, NOT_UTF_8) from None
 
 
 def parse_close(payload: bytes) -> Close:

@@ -46,7 +46,7 @@ from .contract import (
 )
 from .deflate import Deflate, agree
 from .exchange import PLAIN_TEXT, READ_AHEAD, Exchange, in_context
-from .frames import LOST, Close, Event, FrameError, Ping, encode
+from .frames import LOST, Close, FrameError, Ping, Pong, encode
 from .handshake import REFUSAL_FIELDS, Handshake
 from .request import ProtocolError, Request
 from .response import Response
@@ -72,10 +72,10 @@ class WebSocket:
     state = "connecting"
     end: Close | None = None
     _said: Close | None = None  # our own Close
-    _connect_told = False
     _owes = False  # the application has a message and has not come back
     _reads = False  # a `receive` reads from the network
     _heard = True  # something came since the last ping
+    _more = False  # something of what was read may not be used yet
     _steps = 0
     _change: asyncio.Event | None = None
     _watcher: asyncio.Task[None] | None = None
@@ -99,9 +99,8 @@ class WebSocket:
         self._frames = frames.Frames(
             settings.ws_max_size,
             self._deflate.inflate if self._deflate else None,
-            conversation.connection.buffer,
         )
-        self._inbox: list[str | bytes] = []
+        self._inbox: list[Message] = [{"type": "websocket.connect"}]
 
     # What the application calls.
 
@@ -112,9 +111,6 @@ class WebSocket:
         {"type": "websocket.receive", "text": str}, or "bytes": bytes,
         {"type": "websocket.disconnect", "code": int, "reason": str}.
         """
-        if not self._connect_told:
-            self._connect_told = True
-            return {"type": "websocket.connect"}
         self._owes = False
         while not self._inbox:
             if self.end is not None or self.state == "closed":
@@ -123,12 +119,10 @@ class WebSocket:
                 await self._wait()
             else:
                 await self._read_here()
-        self._owes = True
-        event = self._inbox.pop(0)
-        if self._watcher is not None:
+        self._owes = self.state == "open"
+        if self._change is not None:
             self._tell()
-        key = "text" if isinstance(event, str) else "bytes"
-        return {"type": "websocket.receive", key: event}
+        return self._inbox.pop(0)
 
     async def send(self, message: Message) -> None:
         """Pass a message on to the client.
@@ -182,7 +176,9 @@ class WebSocket:
             self._extension,
             server.own_lines(Response(200)),
         )
-        self._conversation.connection.switch_protocols()
+        early = self._conversation.connection.switch_protocols()
+        self._frames.receive_data(early.take(len(early)))
+        self._more = True
         await self._write(data)
         if server.logs_access:
             self._exchange.status = 101
@@ -229,32 +225,45 @@ class WebSocket:
             await self._step()
         finally:
             self._reads = False
-            self._tell()
+            if self._change is not None:
+                self._tell()
 
     async def _step(self) -> None:
-        """Take one event of what has come, or else read once."""
-        self._steps += 1
-        if self._steps % FAIR_SHARE == 0:
-            await asyncio.sleep(0)
-        event = self._next_event()
-        if event is None:
+        """Take one event of what has come; if there is none, read first."""
+        if self._more:
+            await self._take_turns()
+        else:
             await self._read()
-        elif isinstance(event, (str, bytes)):
-            if self.state == "open":
-                self._inbox.append(event)
-        elif isinstance(event, Close):
-            self.end = event
+        if self.state == "connecting":
+            return self._wait_for_accept()
+        try:
+            event = self._frames.next_event()
+        except FrameError as error:
+            event = Close(error.code, str(error))
+        self._more = event is not None and self._frames.unread != b""
+        if isinstance(event, str):
+            self._inbox.append({"type": "websocket.receive", "text": event})
+        elif isinstance(event, bytes):
+            self._inbox.append({"type": "websocket.receive", "bytes": event})
+        elif event is not None:
+            await self._control(event)
+
+    def _wait_for_accept(self) -> None:
+        # A client may not even speak before the 101 has come (4.1).
+        if len(self._frames.unread) > READ_AHEAD:
+            self.end = self.end or Close(LOST, "")
+
+    async def _control(self, event: Ping | Pong | Close) -> None:
+        if isinstance(event, Close):
+            self.end = self.end or event
         elif isinstance(event, Ping) and self.state == "open":
             with suppress(ClientDisconnected):
                 await self._write(encode(frames.PONG, event.payload))
 
-    def _next_event(self) -> Event | None:
-        if self.state == "connecting":
-            return None
-        try:
-            return self._frames.next_event()
-        except FrameError as error:
-            return Close(error.code, str(error))
+    async def _take_turns(self) -> None:
+        self._steps += 1
+        if self._steps % FAIR_SHARE == 0:
+            await asyncio.sleep(0)
 
     async def _read(self) -> None:
         try:
@@ -263,11 +272,8 @@ class WebSocket:
             data = b""
         self._heard = True
         self._frames.receive_data(data)
-        early = self.state == "connecting" and (
-            len(self._frames.buffer) > READ_AHEAD
-        )
-        if (not data or early) and self.end is None:
-            self.end = Close(LOST, "")
+        if not data:
+            self.end = self.end or Close(LOST, "")
 
     def app_waits(self) -> None:
         """Read in the application's place when it waits, but not for us."""
@@ -296,8 +302,8 @@ class WebSocket:
     @property
     def _full(self) -> bool:
         """Whether the application must take something first."""
-        size = sum(map(len, self._inbox))
-        return len(self._inbox) >= INBOX or size > READ_AHEAD
+        sizes = [len(m.get("text") or m.get("bytes", "")) for m in self._inbox]
+        return len(sizes) >= INBOX or sum(sizes) > READ_AHEAD
 
     def _tell(self) -> None:
         if self._change is not None:
