@@ -29,7 +29,7 @@ STOP_LIMIT = 5.0
 
 UVICORN = (
     "uvicorn app:app --app-dir {here} --port {port} --no-access-log"
-    " --log-level warning --timeout-keep-alive 75"
+    " --log-level warning --timeout-keep-alive 75 --ws websockets"
 )
 COMMANDS = {
     "asgi_ref": (
@@ -39,6 +39,7 @@ COMMANDS = {
     "uvicorn-h11": UVICORN + " --http h11 --loop asyncio",
     "uvicorn-httptools": UVICORN + " --http httptools --loop asyncio",
     "uvicorn-uvloop": UVICORN + " --http httptools --loop uvloop",
+    "uvicorn-sansio": UVICORN + "-sansio --http h11 --loop asyncio",
     "granian": (
         "granian app:app --working-dir {here} --port {port} --no-access-log"
         " --log-level warning --interface asgi --http 1 --workers 1"
@@ -47,7 +48,8 @@ COMMANDS = {
 }
 NEEDS = {
     "asgi_ref": ("asgi_ref.__main__",),
-    "uvicorn-h11": ("uvicorn", "h11"),
+    "uvicorn-h11": ("uvicorn", "h11", "websockets"),
+    "uvicorn-sansio": ("uvicorn", "h11", "websockets"),
     "uvicorn-httptools": ("uvicorn", "httptools"),
     "uvicorn-uvloop": ("uvicorn", "httptools", "uvloop"),
     "granian": ("granian",),
