@@ -128,12 +128,14 @@ class Frames:
     __slots__ = (
         *("expects", "unread", "_at", "_checker", "_first", "_inflate"),
         *("_kind", "_left", "_limit", "_mask", "_message", "_order"),
+        "_short",
     )
 
     def __init__(
         self, limit: int = MAX_SIZE, inflate: Inflate | None = None
     ) -> None:
-        self._limit, self._inflate = limit, inflate
+        self._limit, self._short = limit, min(limit, 125)
+        self._inflate = inflate
         self._order = ORDER if inflate is None else WITH_RSV1
         self.expects = Expects.MESSAGE
         # No Buffer: payload is used as it comes, so what is kept of it is
@@ -161,7 +163,7 @@ class Frames:
         """
         try:
             if self._first < 0 and self.expects is Expects.MESSAGE:
-                message = short_message(self.unread, self._limit)
+                message = short_message(self.unread, self._short)
                 if message is not None and self._at == 0:
                     self.unread = b""
                     return message
@@ -257,7 +259,7 @@ def short_message(data: bytes, limit: int) -> str | bytes | None:
     them is to see that it is so. Raises FrameError.
     """
     size = len(data) - 6
-    if not 0 <= size < min(126, limit + 1) or data[1] != size | MASKED:
+    if not 0 <= size <= limit or data[1] != size | MASKED:
         return None
     if data[0] == FIN | TEXT:
         return decode(xor(data[6:], data[2:6]))

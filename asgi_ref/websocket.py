@@ -46,7 +46,7 @@ from .contract import (
 )
 from .deflate import Deflate, agree
 from .exchange import PLAIN_TEXT, READ_AHEAD, Exchange, in_context
-from .frames import LOST, Close, FrameError, Ping, Pong, encode
+from .frames import LOST, Close, FrameError, Ping, encode
 from .handshake import REFUSAL_FIELDS, Handshake
 from .request import ProtocolError, Request
 from .response import Response
@@ -135,7 +135,10 @@ class WebSocket:
         after = check(WEBSOCKET, self.state, message)
         kind = message["type"]
         if kind == "websocket.send":
-            await self._write(self._encode(message))
+            try:
+                await self._transport.write(self._encode(message))
+            except OSError as error:
+                raise self._lost() from error
         elif self.state == "open":
             await self._say(close_of(message))
         else:
@@ -214,28 +217,44 @@ class WebSocket:
         try:
             await self._transport.write(data)
         except OSError as error:
-            self.end = self.end or Close(LOST, "")
-            raise ClientDisconnected("the client has gone") from error
+            raise self._lost() from error
+
+    def _lost(self) -> ClientDisconnected:
+        self.end = self.end or Close(LOST, "")
+        return ClientDisconnected("the client has gone")
 
     # From the client to the application.
 
     async def _read_here(self) -> None:
         self._reads = True
         try:
-            await self._step()
+            if self._more:
+                await self._take_turns()
+            else:
+                self._take_in(await self._transport.read())
+            ping = self._next()
+            if ping is not None:
+                await self._answer(ping)
+        except TimeoutError:  # the server stops, or the client is late
+            self._take_in(b"")
         finally:
             self._reads = False
             if self._change is not None:
                 self._tell()
 
-    async def _step(self) -> None:
-        """Take one event of what has come; if there is none, read first."""
-        if self._more:
-            await self._take_turns()
-        else:
-            await self._read()
+    def _take_in(self, data: bytes) -> None:
+        self._heard = True
+        self._frames.receive_data(data)
+        if not data:
+            self.end = self.end or Close(LOST, "")
+
+    def _next(self) -> Ping | None:
+        """Take one event of what has come; return it if it is a Ping."""
         if self.state == "connecting":
-            return self._wait_for_accept()
+            # A client may not even speak before the 101 has come (4.1).
+            if len(self._frames.unread) > READ_AHEAD:
+                self.end = self.end or Close(LOST, "")
+            return None
         try:
             event = self._frames.next_event()
         except FrameError as error:
@@ -245,35 +264,21 @@ class WebSocket:
             self._inbox.append({"type": "websocket.receive", "text": event})
         elif isinstance(event, bytes):
             self._inbox.append({"type": "websocket.receive", "bytes": event})
-        elif event is not None:
-            await self._control(event)
-
-    def _wait_for_accept(self) -> None:
-        # A client may not even speak before the 101 has come (4.1).
-        if len(self._frames.unread) > READ_AHEAD:
-            self.end = self.end or Close(LOST, "")
-
-    async def _control(self, event: Ping | Pong | Close) -> None:
-        if isinstance(event, Close):
+        elif isinstance(event, Ping):
+            return event
+        elif isinstance(event, Close):
             self.end = self.end or event
-        elif isinstance(event, Ping) and self.state == "open":
+        return None
+
+    async def _answer(self, ping: Ping) -> None:
+        if self.state == "open":
             with suppress(ClientDisconnected):
-                await self._write(encode(frames.PONG, event.payload))
+                await self._write(encode(frames.PONG, ping.payload))
 
     async def _take_turns(self) -> None:
         self._steps += 1
         if self._steps % FAIR_SHARE == 0:
             await asyncio.sleep(0)
-
-    async def _read(self) -> None:
-        try:
-            data = await self._transport.read()
-        except TimeoutError:  # the server stops, or the client is late
-            data = b""
-        self._heard = True
-        self._frames.receive_data(data)
-        if not data:
-            self.end = self.end or Close(LOST, "")
 
     def app_waits(self) -> None:
         """Read in the application's place when it waits, but not for us."""
@@ -286,7 +291,7 @@ class WebSocket:
             if self._full:
                 await self._wait()
             else:
-                await self._step()
+                await self._read_here()
             self._tell()
         while self.state in ("connecting", "denying"):
             await self._wait()  # for the application's decision
