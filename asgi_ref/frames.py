@@ -174,7 +174,7 @@ class Frames:
                 if message is not None or self._left:
                     return message
         except FrameError:
-            self.expects = Expects.NOTHING
+            self.expects, self._first = Expects.NOTHING, -1
             raise
         return None
 
@@ -250,6 +250,11 @@ class Frames:
             self._checker.decode(piece, last)
         except UnicodeDecodeError:
             raise FrameError(1007, NOT_UTF_8) from None
+        # Python waits for the third byte of a surrogate, to hand all of it
+        # to an error handler; but it is wrong since the second one.
+        rest, _ = self._checker.getstate()
+        if b"\xed\xa0" <= rest < b"\xee":
+            raise FrameError(1007, NOT_UTF_8)
 
 
 def short_message(data: bytes, limit: int) -> str | bytes | None:
