@@ -115,6 +115,7 @@ WITH_RSV1 = ORDER | {
 
 # inflate(piece, room, last): what a piece of a compressed message means
 Inflate = Callable[[bytes, int, bool], bytes]
+from_bytes = int.from_bytes
 new_checker = codecs.getincrementaldecoder("utf-8")
 
 
@@ -260,8 +261,8 @@ class Frames:
 def short_message(data: bytes, limit: int) -> str | bytes | None:
     """Return the message if `data` is one short frame and nothing else.
 
-    Nearly all small messages come like this. All that is left to do for
-    them is to see that it is so. Raises FrameError.
+    Nearly all small messages come like this, and little is left to check
+    then. Raises FrameError.
     """
     size = len(data) - 6
     if not 0 <= size <= limit or data[1] != size | MASKED:
@@ -335,7 +336,7 @@ def xor(data: bytes, mask: bytes) -> bytes:
     size = len(data)
     if size < STRIDED:
         key = (mask * (size // 4 + 1))[:size]
-        number = int.from_bytes(data, "big") ^ int.from_bytes(key, "big")
+        number = from_bytes(data, "big") ^ from_bytes(key, "big")
         return number.to_bytes(size, "big")
     out = bytearray(size)
     for i in range(4):

@@ -288,6 +288,8 @@ class WebSocket:
     async def _watch(self) -> None:
         """Read to the end, and end in good order."""
         while self.end is None:
+            if self.state == "closed":
+                self._inbox.clear()
             if self._full:
                 await self._wait()
             else:

@@ -969,7 +969,7 @@ async def test_a_client_that_never_answers_our_close():
         await send(CLOSE_IT)
 
     client = await opened(App(leave))
-    await client.say(text("I"), text("do"), text("not"), text("listen"))
+    await client.say(*[text("I do not listen")] * 100)
     assert not client.task.done()
     await pass_time(module.CLOSE_LIMIT - 1)
     assert not client.task.done()
