@@ -235,7 +235,7 @@ class WebSocket:
             ping = self._next()
             if ping is not None:
                 await self._answer(ping)
-        except TimeoutError:  # the server stops, or the client is late
+        except OSError:  # TimeoutError: the server stops, the client is late
             self._take_in(b"")
         finally:
             self._reads = False
@@ -330,9 +330,10 @@ class WebSocket:
         settings = self._conversation.server.settings
         interval, limit = settings.ws_ping_interval, settings.ws_ping_timeout
         await asyncio.sleep(interval)
-        while self.state == "open":
+        while self.state == "open" and self.end is None:
             self._heard = False
-            await self._write(encode(frames.PING, b""))
+            with suppress(ClientDisconnected):
+                await self._write(encode(frames.PING, b""))
             await asyncio.sleep(limit or interval)
             listens = self._reads or (self._watcher and not self._full)
             if limit and listens and not self._heard and not sys.gettrace():

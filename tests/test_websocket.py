@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import logging
 import zlib
 from contextvars import ContextVar
@@ -1093,6 +1094,21 @@ async def test_a_client_we_do_not_listen_to_is_not_given_up():
     await settle(lambda: len(client.frames) > 100, turns=1000)
     assert len([f for f in client.frames if f[0] == FIN | TEXT]) == 100
     await client.leave()
+
+
+@on_a_loop
+async def test_a_ping_that_cannot_be_written():
+    failed = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failed.append(context))
+    client = await opened(App())
+    await settle()
+    client.transport.closed = True
+    await pass_time(20)
+    await pass_time(20)
+    assert client.task.done()
+    gc.collect()
+    assert failed == []
 
 
 @pytest.mark.parametrize(
