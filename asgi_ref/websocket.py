@@ -31,19 +31,9 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, cast
 
-from . import frames
+from . import contract, frames
 from .connection import Reading
-from .contract import (
-    WEBSOCKET,
-    App,
-    ClientDisconnected,
-    ContractError,
-    Message,
-    Scope,
-    check,
-    defined,
-    place,
-)
+from .contract import App, ClientDisconnected, ContractError, Message, Scope
 from .deflate import Deflate, agree
 from .exchange import PLAIN_TEXT, READ_AHEAD, Exchange, in_context
 from .frames import LOST, Close, FrameError, Ping, encode
@@ -132,7 +122,7 @@ class WebSocket:
         """
         if self.end is not None and self.state == "closed":
             raise ClientDisconnected("the WebSocket is closed")
-        after = check(WEBSOCKET, self.state, message)
+        after = contract.check(contract.WEBSOCKET, self.state, message)
         kind = message["type"]
         if kind == "websocket.send":
             try:
@@ -203,7 +193,7 @@ class WebSocket:
         if self.state != "open":
             return
         data = b"" if close.code == LOST else frames.encode_close(*close)
-        self.state = WEBSOCKET.order["open", "websocket.close"]
+        self.state = contract.WEBSOCKET.order["open", "websocket.close"]
         self._said = close
         self._tell()
         with suppress(OSError):
@@ -360,14 +350,18 @@ class WebSocket:
                 raise  # it is we who are cancelled, not the application
             code = 1011
             if self.end is not None:  # not an error: clients come and go
-                log.info("the client left; the app said %s", place(error))
+                log.info(
+                    "the client left; the app said %s", contract.place(error)
+                )
             else:
-                log.error("%s", place(error), exc_info=error)
+                log.error("%s", contract.place(error), exc_info=error)
         else:
             if self.state == "connecting" and self.end is None:
                 label = self._conversation.connection.request.label
                 log.error(
-                    "app returned without answering %s%s", label, defined(app)
+                    "app returned without answering %s%s",
+                    label,
+                    contract.defined(app),
                 )
         await self._say(Close(code, ""))
         if self.state != "closed":
