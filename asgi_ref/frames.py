@@ -163,9 +163,10 @@ class Frames:
         Raises FrameError.
         """
         try:
-            if self._first < 0 and self.expects is Expects.MESSAGE:
+            between = self._first < 0 and self._at == 0
+            if between and self.expects is Expects.MESSAGE:
                 message = short_message(self.unread, self._short)
-                if message is not None and self._at == 0:
+                if message is not None:
                     self.unread = b""
                     return message
             while self._first >= 0 or self._next_head():

@@ -305,6 +305,14 @@ def test_sixteen_megabytes_by_default():
     assert read([head]) == ([], 1009)
 
 
+def test_the_end_of_a_frame_that_looks_like_the_beginning_of_one():
+    """Bytes that were used already are not looked at again."""
+    end = b"\x81\x84"
+    first = frame(FIN | BINARY, b"..." + end, mask=bytes(4))
+    second = frame(FIN | TEXT, b"hi", mask=bytes(4))
+    assert read([first[:-2], end + second]) == ([b"..." + end, "hi"], None)
+
+
 def test_an_idle_reader_holds_nothing():
     for data in HELLO, HELLO * 2, frame(FIN | BINARY, bytes(70_000)):
         reader = Frames()
