@@ -85,7 +85,7 @@ def test_headers_that_are_refused(bad, before):
 def test_an_error_names_the_header():
     with pytest.raises(BadResponse, match=r"bytes, bytes.*'x-str', 'v'"):
         field_lines([(b"a", b"b"), ("x-str", "v")])
-    with pytest.raises(BadResponse, match="^c: a control character"):
+    with pytest.raises(BadResponse, match=r"^c: a control character"):
         field_lines([(b"a", b"b"), (b"c", b"evil\r\nd: e")])
     with pytest.raises(BadResponse, match="not a name"):
         field_lines([(b"a", b"b"), (b"not a name", b"d")])

@@ -308,7 +308,9 @@ class Weaver:
 
         if len(directive.words) != 4:
             raise CourseError('kind, source and "alternative text" are needed')
-        self.raw(parent, figure_html(*directive.words[1:], self.page.folder))
+        page = self.page
+        folder = page.folder if page.chapter else self.root / "chapters"
+        self.raw(parent, figure_html(*directive.words[1:], folder))
 
     def player(self, parent: Element, directive: Directive) -> None:
         """Play the recorded walk."""
@@ -320,7 +322,13 @@ class Weaver:
         """Show each rule with its line, its test and its paragraph."""
         from .ledger import ledger_html
 
-        self.raw(parent, ledger_html(self.root))
+        self.add(parent, ledger_html(self.root))
+
+    def rules(self, parent: Element, directive: Directive) -> None:
+        """Show the rules that the chapter teaches."""
+        from .ledger import rules_html
+
+        self.add(parent, rules_html(self.root, self.page.folder.name))
 
     def outline(self, parent: Element, directive: Directive) -> None:
         """List the program so far: modules, and their public names."""
