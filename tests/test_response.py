@@ -174,6 +174,12 @@ def test_content_length_that_is_refused(value):
         Response(200, [(b"Content-Length", value)])
 
 
+def test_a_content_length_of_too_many_digits_is_blamed_itself():
+    headers = [(b"content-length", b"9" * 5000), (b"x", b"y")]
+    with pytest.raises(BadResponse, match=r"content-length: .* digits"):
+        Response(200, headers)
+
+
 @pytest.mark.parametrize("values", [(b"1", b"2"), (b"1", b"1"), (b"0", b"0")])
 def test_content_length_twice_is_refused(values):
     with pytest.raises(BadResponse):

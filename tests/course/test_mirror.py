@@ -13,7 +13,6 @@ CHAPTERS = ROOT / "chapters"
 
 # Modules whose chapter is still to be written. The list only shrinks.
 TO_BE_WRITTEN = """
-    listen buffer request body response connection
     contract scope transport exchange lifespan server
     demo target config
 """.split()
