@@ -26,7 +26,7 @@ from typing import NoReturn
 from .body import ChunkedBody, LengthBody, body_of
 from .buffer import EMPTY_LINE, NEWLINE, Buffer, TooLong
 from .request import ProtocolError, Request, parse_request
-from .response import Pairs, Response, ResponseBody, field_lines, status_line
+from .response import Pairs, Response, field_lines, status_line
 
 HEAD_LIMIT = 64 * 1024  # bytes of a request's head
 TLS_HANDSHAKE = b"\x16"
@@ -103,30 +103,34 @@ WRITING = Table(
 
 # What a refusal answers when no request could be read.
 UNREADABLE = Request("GET", b"*", "1.1", [])
-NO_BODY = ResponseBody(UNREADABLE, Response(204))
+NO_RESPONSE = Response(204)
 
 
 class Connection:
     """One client's connection, seen from the server, without the network.
 
-    limit_head: bytes of a request's head. keep_alive: set it to False and
-    the response that is sent next will be the last one.
+    limit_head: bytes of a request's head. scheme: b"https" if TLS secures
+    it. keep_alive: set it to False and the response that is sent next will
+    be the last one.
     """
 
     __slots__ = (
         *("buffer", "keep_alive", "limit_head", "reading", "request"),
-        *("writing", "_awaits_continue", "_eof", "_incoming", "_outgoing"),
+        *("scheme", "writing"),
+        *("_awaits_continue", "_eof", "_incoming", "_outgoing"),
     )
 
-    def __init__(self, limit_head: int = HEAD_LIMIT) -> None:
+    def __init__(
+        self, limit_head: int = HEAD_LIMIT, scheme: bytes = b"http"
+    ) -> None:
         self.buffer = Buffer()
-        self.limit_head = limit_head
+        self.limit_head, self.scheme = limit_head, scheme
         self.reading: StrEnum = Reading.HEAD
         self.writing: StrEnum = Writing.NOTHING
         self.keep_alive = True
         self.request = UNREADABLE
         self._incoming: LengthBody | ChunkedBody | None = None
-        self._outgoing = NO_BODY
+        self._outgoing = NO_RESPONSE
         self._awaits_continue = self._eof = False
 
     # Reading: bytes in, events out.
@@ -156,15 +160,13 @@ class Connection:
         return Signal.CLOSED if closed else Signal.END_OF_BODY
 
     def _next_head(self) -> Request | Signal:
-        if self.buffer.startswith(TLS_HANDSHAKE):
-            raise ProtocolError(400, TLS_ON_PLAIN_PORT)
         try:
             head = self.buffer.take_through(EMPTY_LINE, self.limit_head)
         except TooLong:
-            raise self._too_long() from None
-        if head is None:
-            return self._no_head()
-        request = parse_request(head)
+            head = None
+        if head is None or head.startswith(TLS_HANDSHAKE):
+            return self._no_head(head or self.buffer.peek(1))
+        request = parse_request(head, self.scheme)
         self._incoming = body_of(request)
         if self._incoming is None:
             self.reading = READING[self.reading, "request without body"]
@@ -176,18 +178,19 @@ class Connection:
         self.keep_alive = self.keep_alive and request.keep_alive
         return request
 
-    def _no_head(self) -> Signal:
+    def _no_head(self, first: bytes) -> Signal:
+        if first.startswith(TLS_HANDSHAKE):
+            raise ProtocolError(400, TLS_ON_PLAIN_PORT)
+        if len(self.buffer) >= self.limit_head:
+            if self.buffer.has_through(NEWLINE, self.limit_head):
+                raise ProtocolError(431, "the head is too long")
+            raise ProtocolError(414, "the request line is too long")
         if not self._eof:
             return Signal.NEED_DATA
         if self.begun:
             raise ProtocolError(400, "the connection ended inside a head")
         self.reading = READING[self.reading, "end of connection"]
         return Signal.CLOSED
-
-    def _too_long(self) -> ProtocolError:
-        if self.buffer.has_through(NEWLINE, self.limit_head):
-            return ProtocolError(431, "the head is too long")
-        return ProtocolError(414, "the request line is too long")
 
     @property
     def begun(self) -> bool:
@@ -245,17 +248,17 @@ class Connection:
         of the server's own, such as Date.
         """
         self.writing = WRITING[self.writing, "response"]
-        body = self._outgoing = ResponseBody(self.request, response, whole)
+        self._outgoing = response
+        extra += response.frame(self.request, whole)
         # A client that was not told to go on may send its body or not: there
         # is no telling where the next request would begin.
-        if response.close or body.until_close or self._awaits_continue:
+        if response.close or self._awaits_continue:
             self.keep_alive = False
         if not self.keep_alive:
             extra += b"connection: close\r\n"
         elif self.request.version == "1.0":
             extra += b"connection: keep-alive\r\n"
-        line = status_line(response.status)
-        return b"%b%b%b%b\r\n" % (line, extra, response.block, body.line)
+        return status_line(response.status) + extra + response.block + b"\r\n"
 
     def send_data(self, data: bytes, more: bool = True) -> bytes:
         """Return the bytes for a piece of body; `more` False ends it.
@@ -281,18 +284,13 @@ class Connection:
             return b"0\r\n%b\r\n" % block
         return end
 
-    def send_file(self, size: int) -> tuple[bytes, bytes]:
-        """Return what goes before and after `size` bytes of a file's own.
+    def send_file(self, size: int) -> None:
+        """Note that a file's own bytes are sent as the whole body.
 
-        The file is the whole body. Raises BadResponse.
+        Raises BadResponse: Content-Length said another size.
         """
         self._outgoing.count(size, more=False)
         self.writing = WRITING[self.writing, "end"]
-        if not self._outgoing.chunked:
-            return b"", b""
-        if size == 0:
-            return b"", b"0\r\n\r\n"
-        return b"%x\r\n" % size, b"\r\n0\r\n\r\n"
 
     @property
     def silent(self) -> bool:
@@ -311,13 +309,13 @@ class Connection:
 
     def next_cycle(self) -> bool:
         """Make ready for the next request; False if there can be none."""
-        done = self.writing is Writing.DONE and self.reading is Reading.DONE
+        done = self.reading is Reading.DONE and self.writing is Writing.DONE
         if not (done and self.keep_alive):
             return False
         self.reading = READING[self.reading, "next cycle"]
         self.writing = WRITING[self.writing, "next cycle"]
         # An idle connection waits for minutes: it should hold nothing.
-        self.request, self._outgoing = UNREADABLE, NO_BODY
+        self.request, self._outgoing = UNREADABLE, NO_RESPONSE
         self._incoming = None
         return True
 

@@ -68,7 +68,7 @@ class Contract(NamedTuple):
 
 BYTES = (bytes, bytearray, memoryview)
 NONE = type(None)
-HEADERS = Key("headers", (Iterable,), ())
+HEADERS = Key("headers", (list, Iterable), ())  # most often a list
 REASON = Key("reason", (str, NONE), None)
 
 

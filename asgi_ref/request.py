@@ -18,11 +18,20 @@ Source: RFC 9110, sections 5 and 7.2; RFC 9112, sections 2, 3 and 5.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 
-Headers = list[tuple[bytes, bytes]]
+Field = tuple[bytes, bytes]
+Headers = list[Field]
+Parse = Callable[[bytes], Field]
 
 MAX_FIELD_LINES = 100
-MAX_KNOWN = 1000
+
+# A client repeats most lines in each of its requests. What was found right
+# once is not checked again: so many answers are remembered, of heads shorter
+# than LONG. Both bound the cost, for a client can make up any lines it likes.
+KNOWN = 1024
+LONG = 4096
 
 # RFC 9110, section 5.6.2:  token = 1*tchar
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -31,7 +40,7 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 VERSION = re.compile(rb"HTTP/(\d)\.(\d)")
 
 # RFC 9112, section 3.2.2:  absolute-form, the target sent to a proxy
-ABSOLUTE_FORM = re.compile(rb"https?://([^/?:][^/?]*)(.*)", re.IGNORECASE)
+ABSOLUTE_FORM = re.compile(rb"(https?)://([^/?:][^/?]*)(.*)", re.IGNORECASE)
 
 # RFC 9110, section 7.2:  Host = uri-host [ ":" port ]
 NAME = rb"[\w\-.~!$&'()*+,;=]*"
@@ -42,12 +51,6 @@ HOST = re.compile(
 
 # RFC 9110, section 5.5:  field-vchar, SP and HTAB; no other control character
 TEXT = bytes([9, *range(32, 127), *range(128, 256)])
-
-# What was found right once need not be checked again. Field names lead to
-# their lower-case form. Bounded, for a client may make up any number of them.
-KNOWN_NAMES: dict[bytes, bytes] = {}
-KNOWN_HOSTS: set[bytes] = set()
-KNOWN_METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS"}
 
 
 class ProtocolError(Exception):
@@ -119,138 +122,132 @@ class Request:
         return self.tokens(b"upgrade")
 
 
-def parse_request(head: bytes) -> Request:
+def parse_request(head: bytes, scheme: bytes = b"http") -> Request:
     """Return the Request in `head`, which ends with its empty line.
+
+    scheme: b"https" if the connection is secured by TLS.
 
     Raises ProtocolError.
     """
     # Some clients send one CRLF too many after a body (RFC 9112, 2.2).
-    line, *lines = split_lines(head.removeprefix(b"\r\n")) or [b""]
-    method, target, version = parse_line(line)
-    request = Request(method.decode(), target, version, parse_fields(lines))
-    host = request.fields.get(b"host")
-    if host not in KNOWN_HOSTS:
-        check_host(host, version)
-    if not target.startswith(b"/") or b"#" in target or method == b"CONNECT":
-        resolve_target(request)
+    line, *lines = split_lines(head.removeprefix(b"\r\n"))
+    if len(head) < LONG:
+        request = Request(*known_line(line), parse_fields(lines, known_field))
+    else:
+        request = Request(*parse_line(line), parse_fields(lines))
+    if b"host" not in request.fields and request.version == "1.1":
+        raise ProtocolError(400, "HTTP/1.1 without a Host field")
+    if not request.target.startswith(b"/"):
+        resolve_target(request, scheme)
     return request
-
-
-def parse_line(line: bytes) -> tuple[bytes, bytes, str]:
-    """Return method, target and version of a request line (RFC 9112, 3).
-
-    Raises ProtocolError.
-    """
-    parts = line.split(b" ")
-    if len(parts) != 3:
-        raise ProtocolError(400, "the request line is malformed")
-    method, target, version = parts
-    if not target.isascii() or b"\t" in target:
-        raise ProtocolError(400, "the request target is malformed")
-    if method not in KNOWN_METHODS and not re.fullmatch(TOKEN, method):
-        raise ProtocolError(400, "the method is not a token")
-    if version == b"HTTP/1.1":
-        return method, target, "1.1"
-    match = VERSION.fullmatch(version)
-    if match is None:
-        raise ProtocolError(400, "the HTTP version is malformed")
-    if match[1] != b"1":
-        raise ProtocolError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-    # A later HTTP/1.x is answered as the latest that we know (2.5).
-    return method, target, "1.0" if match[2] == b"0" else "1.1"
 
 
 def split_lines(head: bytes) -> list[bytes]:
     """Return the lines of a head without its final empty line.
 
-    Take the allowed characters away, and one CR LF a line must be left.
-
-    Raises ProtocolError: control characters, bare CR or LF (RFC 9112, 2.2).
+    Raises ProtocolError: the last line ends in a bare LF (RFC 9112, 2.2).
     """
     lines = head.split(b"\r\n")
-    if head.translate(None, TEXT) != b"\r\n" * (len(lines) - 1):
-        raise ProtocolError(400, "control character, or a bare CR or LF")
+    if lines[-2:] != [b"", b""] or len(lines) < 3:
+        raise ProtocolError(400, "a line ends in LF instead of CR LF")
     return lines[:-2]
 
 
-def parse_fields(lines: list[bytes]) -> Headers:
+def parse_line(line: bytes) -> tuple[str, bytes, str]:
+    """Return method, target and version of a request line (RFC 9112, 3).
+
+    Raises ProtocolError.
+    """
+    if line.translate(None, TEXT):
+        raise ProtocolError(400, "control character, or a bare CR or LF")
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        raise ProtocolError(400, "the request line is malformed")
+    method, target, version = parts
+    if re.fullmatch(TOKEN, method) is None:
+        raise ProtocolError(400, "the method is not a token")
+    if not target.isascii() or b"\t" in target or b"#" in target:
+        raise ProtocolError(400, "the request target is malformed")
+    match = VERSION.fullmatch(version)
+    if match is None:
+        raise ProtocolError(400, "the HTTP version is malformed")
+    if match[1] != b"1":
+        raise ProtocolError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+    if method == b"CONNECT":
+        raise ProtocolError(501, "CONNECT asks for a proxy")
+    # A later HTTP/1.x is answered as the latest that we know (2.5).
+    return method.decode(), target, "1.0" if match[2] == b"0" else "1.1"
+
+
+def parse_field(line: bytes) -> tuple[bytes, bytes]:
+    """Return a field line as (lower-case name, value).
+
+    The colon must follow the name at once: white space before it was used
+    to smuggle requests (RFC 9112, section 5.1). A line that starts with
+    white space continues the line before it in an obsolete way (section
+    5.2); its name is no token either.
+
+    Raises ProtocolError: no colon, no token, a control character.
+    """
+    name, colon, value = line.partition(b":")
+    if not colon:
+        raise ProtocolError(400, "a field line without a colon")
+    shown = name.decode("latin-1")
+    if re.fullmatch(TOKEN, name) is None:
+        raise ProtocolError(400, f"{shown!r} is not a field name")
+    if value.translate(None, TEXT):
+        raise ProtocolError(400, f"{shown}: a control character, CR or LF")
+    name, value = name.lower(), value.strip(b" \t")
+    if name == b"host" and HOST.fullmatch(value) is None:
+        raise ProtocolError(400, "not a valid Host")
+    return name, value
+
+
+known_line = lru_cache(KNOWN)(parse_line)
+known_field = lru_cache(KNOWN)(parse_field)
+
+
+def parse_fields(lines: list[bytes], parse: Parse = parse_field) -> Headers:
     """Return field lines as (lower-case name, value) pairs.
 
-    Raises ProtocolError: no colon, bad name, too many lines.
+    Raises ProtocolError: too many lines, or one of them is malformed.
     """
     if len(lines) > MAX_FIELD_LINES:
         raise ProtocolError(431, f"more than {MAX_FIELD_LINES} field lines")
-    headers = []
-    try:
-        for line in lines:
-            name, value = line.split(b":", 1)
-            lower = KNOWN_NAMES.get(name) or field_name(name)
-            headers.append((lower, value.strip(b" \t")))
-    except ValueError:
-        raise ProtocolError(400, "a field line without a colon") from None
-    return headers
-
-
-def field_name(name: bytes) -> bytes:
-    """Return a field name in lower case.
-
-    The colon must follow at once: white space before it was used to smuggle
-    requests (RFC 9112, section 5.1). A line that starts with white space
-    continues the line before it in an obsolete way (section 5.2); its name
-    is no token either.
-
-    Raises ProtocolError: not a token.
-    """
-    if re.fullmatch(TOKEN, name) is None:
-        shown = name.decode("latin-1")
-        raise ProtocolError(400, f"{shown!r} is not a field name")
-    lower = name.lower()
-    if len(KNOWN_NAMES) < MAX_KNOWN:
-        KNOWN_NAMES[name] = lower
-    return lower
+    return list(map(parse, lines))
 
 
 def combine(headers: Headers) -> dict[bytes, bytes]:
-    """Return one value per name; repeated lines are joined with commas."""
+    """Return one value per name; repeated lines are joined with commas.
+
+    Raises ProtocolError: more than one Host (RFC 9112, section 3.2).
+    """
     fields: dict[bytes, bytes] = {}
     for name, value in headers:
+        if name == b"host" and name in fields:
+            raise ProtocolError(400, "more than one Host field")
         before = fields.get(name)
         fields[name] = value if before is None else before + b", " + value
     return fields
 
 
-def check_host(host: bytes | None, version: str) -> None:
-    """Raise ProtocolError unless there is one valid Host (RFC 9112, 3.2).
-
-    Two Host lines were combined with ", ", and a blank is not in HOST.
-    """
-    if host is None:
-        if version == "1.1":
-            raise ProtocolError(400, "HTTP/1.1 without a Host field")
-        return
-    if HOST.fullmatch(host) is None:
-        raise ProtocolError(400, "not one valid Host")
-    if len(KNOWN_HOSTS) < MAX_KNOWN:
-        KNOWN_HOSTS.add(host)
-
-
-def resolve_target(request: Request) -> None:
+def resolve_target(request: Request, scheme: bytes) -> None:
     """Bring a target that does not start with "/" into origin-form.
 
     Raises ProtocolError.
     """
-    target = request.target
-    if request.method == "CONNECT":
-        raise ProtocolError(501, "CONNECT asks for a proxy")
-    if b"#" in target:
-        raise ProtocolError(400, "a fragment in the request target")
-    if target == b"*" and request.method == "OPTIONS":
+    asks_server = request.method == "OPTIONS"  # not about one resource
+    if request.target == b"*" and asks_server:
         return
-    match = ABSOLUTE_FORM.fullmatch(target)
-    if match is None or HOST.fullmatch(match[1]) is None:
+    match = ABSOLUTE_FORM.fullmatch(request.target)
+    if match is None or HOST.fullmatch(match[2]) is None:
         raise ProtocolError(400, "the request target is malformed")
-    authority, path = match.groups()
-    request.target = path if path.startswith(b"/") else b"/" + path
+    if match[1].lower() != scheme:  # RFC 9110, section 7.4
+        raise ProtocolError(421, f"{match[1].decode()} is not spoken here")
+    _, authority, path = match.groups()
+    if not path.startswith(b"/"):
+        path = b"/" + path if path or not asks_server else b"*"
+    request.target = path
     # The target's host counts, the Host field does not (RFC 9112, 3.2.2).
     others = [field for field in request.headers if field[0] != b"host"]
     request.headers = [(b"host", authority), *others]

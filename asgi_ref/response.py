@@ -6,7 +6,7 @@ the response. So names and values are checked here, where bytes are made.
 
 The second question is again where the body ends. The server decides:
 
-    no body             HEAD requests, 204, 304: whatever the app sends
+    no body             HEAD requests, 204, 205, 304: whatever the app sends
     Content-Length      the app said, or the whole body is known at once
     chunked             the length is not known, HTTP/1.1
     end of connection   the length is not known, HTTP/1.0
@@ -20,15 +20,12 @@ Source: RFC 9110, sections 5.5, 6.4.1, 6.6.1, 8.6 and 15; RFC 9112, 6 and 7.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from time import gmtime
 
-from .request import KNOWN_NAMES, TEXT, ProtocolError, Request, field_name
+from .request import KNOWN, ProtocolError, Request, parse_field
 
-STATUS_LINES = {
-    int(status): b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode())
-    for status in HTTPStatus
-}
 DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 BODILESS = frozenset({204, 205, 304})
@@ -48,18 +45,20 @@ class BadResponse(ValueError):
 
 
 class Response:
-    """A response's head as the application wants it, checked.
+    """A final response: what the application wants, made safe to send.
 
     status: 200 to 999. headers: any iterable of (name, value) in bytes; it
     is read once. block: the field lines ready to send. given: the names of
-    fields that the server would otherwise add.
+    fields that the server would otherwise add. length: of the body, if it
+    is known. left: what of it is still to come; None if it does not count.
 
     Raises BadResponse.
     """
 
     length: int | None = None
-    close = False
+    left: int | None = None
     given: tuple[bytes, ...] = ()
+    close = silent = chunked = False
 
     def __init__(self, status: int, headers: Pairs = ()) -> None:
         if not 200 <= status <= 999:
@@ -72,6 +71,8 @@ class Response:
         if name == b"content-length":
             if not value.isdigit() or self.length is not None:
                 raise BadResponse(f"content-length: not one number: {value!r}")
+            if len(value) > 18:  # no file is as long, and `int` has a limit
+                raise BadResponse("content-length: too many digits")
             if self.status in (204, 205):
                 return False  # 204 has no length, 205 has none but 0
             self.length = int(value)
@@ -84,50 +85,33 @@ class Response:
             return True
         return False
 
+    def frame(self, request: Request, whole: int | None = None) -> bytes:
+        """Decide how the body ends; return the field line that says so.
 
-class ResponseBody:
-    """How one response's body ends; turns its pieces into bytes to send.
-
-    `whole` is the body's length if it is known though the app said nothing.
-    `line` is the field line that announces the end, if the app sent none.
-    `left` is what Content-Length still promises; None if it does not count.
-    """
-
-    line = b""
-    chunked = until_close = False
-
-    def __init__(
-        self, request: Request, response: Response, whole: int | None = None
-    ) -> None:
-        self.silent = request.method == "HEAD" or response.status in BODILESS
-        self.left = self.length = None if self.silent else response.length
-        if self.left is None:
-            self._choose(request, response, whole)
-
-    def _choose(
-        self, request: Request, response: Response, whole: int | None
-    ) -> None:
-        if response.status == 205:  # it must say that it is empty (15.3.6)
-            self.line = b"content-length: 0\r\n"
-        elif self.silent:
-            pass
-        elif whole is not None:
+        whole: the body's length, if all of it is there already.
+        """
+        if request.method == "HEAD" or self.status in BODILESS:
+            self.silent = True
+            # RFC 9112, section 6.3 forgets 205: it must say that it is empty.
+            return b"content-length: 0\r\n" if self.status == 205 else b""
+        if self.length is None and whole is not None:
             self.left = self.length = whole
-            self.line = b"content-length: %d\r\n" % whole
-        elif request.version == "1.1":
+            return b"content-length: %d\r\n" % whole
+        self.left = self.length
+        if self.length is not None:
+            return b""
+        if request.version == "1.1":
             self.chunked = True
-            self.line = b"transfer-encoding: chunked\r\n"
-        else:
-            self.until_close = True
+            return b"transfer-encoding: chunked\r\n"
+        self.close = True
+        return b""
 
     def encode(self, data: bytes, more: bool) -> bytes:
         """Return the bytes to send for a piece of the body.
 
         Raises BadResponse: more or less than Content-Length said.
         """
-        if self.left is not None:
-            self.count(len(data), more)
-            return data
+        self.count(len(data), more)
         if self.chunked:
             piece = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
             return piece if more else piece + b"0\r\n\r\n"
@@ -139,7 +123,7 @@ class ResponseBody:
         Raises BadResponse.
         """
         if self.left is None or self.length is None:
-            return
+            return  # nothing was promised
         self.left -= size
         if self.left < 0 or (self.left and not more):
             kind, sign = ("more", ">") if self.left < 0 else ("less", "<")
@@ -159,19 +143,30 @@ def field_lines(
     Raises BadResponse: not a pair of bytes, not a token, control character.
     """
     headers = list(headers)
-    block, lines = b"", 0
+    block = b""
     try:
         for name, value in headers:
-            lower = KNOWN_NAMES.get(name) or field_name(name)
-            if lower not in CONTROLLED or keep(lower, value):
-                block += b"%b: %b\r\n" % (name, value)
-                lines += 1
+            line, controlled = field_line(name, value)
+            if not controlled or keep(controlled, value):
+                block += line
     except (AttributeError, TypeError, ValueError, ProtocolError) as error:
         raise BadResponse(explain(headers, error)) from None
-    # Take the allowed characters away, and one CR LF a line must be left.
-    if block.translate(None, TEXT) != b"\r\n" * lines:
-        raise BadResponse(f"control character in headers: {headers!r}")
     return block
+
+
+# An application repeats its headers, too. `typed`: a memoryview of a known
+# name is equal to it, and would be taken for it.
+@lru_cache(KNOWN, typed=True)
+def field_line(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a field line, and its lower-case name if in CONTROLLED.
+
+    Raises ProtocolError: what we may not receive we may not send either.
+    """
+    line = b"%b: %b" % (name, value)
+    lower, _ = parse_field(line)
+    if lower != name.lower():
+        raise ProtocolError(400, f"{name!r} is not a field name")
+    return line + b"\r\n", lower if lower in CONTROLLED else b""
 
 
 def explain(headers: list[Iterable[bytes]], error: Exception) -> str:
@@ -197,6 +192,11 @@ def http_date(seconds: float) -> bytes:
     return f"{date} {hour:02}:{minute:02}:{second:02} GMT".encode()
 
 
+@lru_cache(None)
 def status_line(status: int) -> bytes:
     """Return the first line of a response; it always has a reason phrase."""
-    return STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    return b"HTTP/1.1 %d %b\r\n" % (status, phrase.encode())

@@ -23,7 +23,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from contextvars import copy_context
 from dataclasses import dataclass
 from socket import socket
 from typing import Any
@@ -116,10 +115,7 @@ class Conversation:
         finished = self.log_access if self.server.logs_access else None
         goes_on = before is None or await self._settle(before)
         before = None
-        while goes_on:
-            request = await self._next_request()
-            if request is None:
-                break
+        while goes_on and (request := await self._next_request()):
             if b"upgrade" in request.fields and self.app is not overloaded:
                 handler = self.server.upgrade_handler(request)
                 if handler is not None:
@@ -127,8 +123,7 @@ class Conversation:
             exchange = Exchange(connection, transport, own_lines, finished)
             self.exchange = exchange
             scope = http_scope(request, self.told, self.server.lifespan.state)
-            call = exchange.run(self.app, scope)
-            await in_context(call, copy_context(), self._app_waits)
+            await in_context(exchange.run(self.app, scope), self._app_waits)
             if self.exchange is not exchange:
                 return  # another task has gone on with the connection
             if exchange.listened or connection.reading is Reading.BODY:
@@ -137,7 +132,7 @@ class Conversation:
                 goes_on = connection.next_cycle()
             self.exchange = None
             # An idle connection waits for minutes: it should hold nothing.
-            del request, exchange, scope, call
+            del request, exchange, scope
         if not connection.read_out:
             await linger(transport)
 
@@ -362,7 +357,7 @@ class Server:
     async def _sweep(self) -> None:
         while self.settings.timeouts:
             await asyncio.sleep(SWEEP_EVERY)
-            if sys.gettrace() is None:  # nobody is quick in a debugger
+            if not debugged():  # nobody is quick in a debugger
                 transports = [c.transport for c in self.conversations]
                 sweep(transports, time.monotonic())
 
@@ -403,6 +398,14 @@ class Server:
             task.cancel()
         if task.done():
             task.result()
+
+
+def debugged() -> bool:
+    """Say whether a debugger is attached, in either of Python's two ways."""
+    if sys.gettrace() is not None:
+        return True
+    monitoring: Any = getattr(sys, "monitoring", None)  # since Python 3.12
+    return bool(monitoring and monitoring.get_tool(monitoring.DEBUGGER_ID))
 
 
 async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:

@@ -71,7 +71,7 @@ class StreamTransport:
 
         Raises ConnectionError: the client has gone.
         """
-        self._writer.write(data)
+        self._stream.write(data)
         self._unsent = self._stream.get_write_buffer_size()
         if self._unsent > HIGH_WATER or self._stream.is_closing():
             await self._drain()

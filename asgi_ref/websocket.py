@@ -28,7 +28,6 @@ import asyncio
 import logging
 import sys
 from contextlib import suppress
-from contextvars import copy_context
 from typing import Any, cast
 
 from . import contract, frames
@@ -407,7 +406,7 @@ async def websocket(conversation: Conversation, request: Request) -> None:
     scope = websocket_scope(conversation, handshake)
     call = socket.run(conversation.app, scope)
     try:
-        await in_context(call, copy_context(), socket.app_waits)
+        await in_context(call, socket.app_waits)
         await socket.finish()
     finally:
         socket.let_go()

@@ -190,7 +190,7 @@ def test_stories_that_break_a_rule(messages):
         ),
         (
             {"type": "http.response.start", "status": 200, "headers": None},
-            '"headers" must be Iterable; got None',
+            '"headers" must be list or Iterable; got None',
         ),
     ],
 )

@@ -9,7 +9,9 @@ from asgi_ref.request import (
     ProtocolError,
     Request,
     combine,
-    field_name,
+    known_field,
+    known_line,
+    parse_field,
     parse_fields,
     parse_request,
     split_lines,
@@ -132,7 +134,7 @@ def test_any_token_is_a_method(method):
         (b"http://b", b"/", b"b"),
         (b"http://b/", b"/", b"b"),
         (b"HTTP://b/x?y", b"/x?y", b"b"),
-        (b"https://b:1?y", b"/?y", b"b:1"),
+        (b"http://b:1?y", b"/?y", b"b:1"),
         (b"http://[::1]:8000/x", b"/x", b"[::1]:8000"),
         (b"http://b//c", b"//c", b"b"),
     ],
@@ -142,6 +144,37 @@ def test_absolute_form_replaces_host(target, resolved, host):
     assert request.target == resolved
     assert request.headers == [(b"host", host), (b"x", b"1")]
     assert request.fields == {b"host": host, b"x": b"1"}
+
+
+@pytest.mark.parametrize(
+    ("target", "scheme", "accepted"),
+    [
+        (b"http://b/x", b"http", True),
+        (b"https://b/x", b"http", False),
+        (b"HTTPS://b/x", b"https", True),
+        (b"http://b/x", b"https", False),
+    ],
+)
+def test_absolute_form_has_the_scheme_of_the_connection(
+    target, scheme, accepted
+):
+    data = head(b"GET " + target + b" HTTP/1.1", b"Host: a")
+    if accepted:
+        assert parse_request(data, scheme).target == b"/x"
+    else:
+        with pytest.raises(ProtocolError, match="not spoken here") as caught:
+            parse_request(data, scheme)
+        assert caught.value.status == 421
+
+
+def test_options_of_no_path_is_about_the_server():
+    for target, resolved in [
+        (b"http://b", b"*"),
+        (b"http://b/", b"/"),
+        (b"http://b?x", b"/?x"),
+    ]:
+        line = b"OPTIONS " + target + b" HTTP/1.1"
+        assert get(line=line).target == resolved
 
 
 def test_absolute_form_gives_http_1_0_a_host():
@@ -248,10 +281,11 @@ def test_obs_text_is_kept(code):
         b"a\r\r\n\r\n",
     ],
 )  # fmt: skip
-def test_bare_cr_and_lf_are_refused(data):
-    with pytest.raises(ProtocolError) as caught:
-        split_lines(data)
-    assert caught.value.status == 400
+@pytest.mark.parametrize(
+    "before", [b"GET /", b"GET / HTTP/1.1\r\nHost: a\r\nB: "]
+)
+def test_bare_cr_and_lf_are_refused(before, data):
+    assert refusal(before + data) == 400
 
 
 def test_split_lines():
@@ -269,39 +303,40 @@ def test_parse_fields_of_nothing():
     assert parse_fields([]) == []
 
 
-def test_names_are_kept_but_not_for_ever(monkeypatch):
-    monkeypatch.setattr(module, "KNOWN_NAMES", {})
-    monkeypatch.setattr(module, "MAX_KNOWN", 3)
-    for number in range(10):
-        name = b"X-%d" % number
-        assert parse_fields([name + b": v"]) == [(name.lower(), b"v")]
-    assert len(module.KNOWN_NAMES) == 3
+def test_known_lines_are_bounded_in_number():
+    for number in range(module.KNOWN + 10):
+        get(b"X-%d: v" % number, line=b"GET /%d HTTP/1.1" % number)
+    assert known_field.cache_info().currsize == module.KNOWN
+    assert known_line.cache_info().currsize == module.KNOWN
 
 
-def test_a_bad_name_is_not_kept():
+def test_known_lines_are_bounded_in_size():
+    known_field.cache_clear()
+    known_line.cache_clear()
+    value = b"v" * module.LONG
+    assert get(b"X: " + value).fields[b"x"] == value
+    assert get(line=b"GET /%b HTTP/1.1" % value).target == b"/" + value
+    assert known_field.cache_info().currsize == 0
+    assert known_line.cache_info().currsize == 0
+
+
+def test_a_bad_line_is_not_known():
+    known_field.cache_clear()
     for _ in range(2):
-        with pytest.raises(ProtocolError):
-            field_name(b"X Bad")
-    assert b"X Bad" not in module.KNOWN_NAMES
+        assert refusal(head(b"GET / HTTP/1.1", b"X Bad: v")) == 400
+    assert known_field.cache_info().currsize == 0
 
 
-class CountedCalls:
-    def __init__(self, function):
-        self.function = function
-        self.calls = 0
-
-    def __call__(self, *args):
-        self.calls += 1
-        return self.function(*args)
-
-
-def test_a_known_name_is_not_checked_again(monkeypatch):
-    monkeypatch.setattr(module, "KNOWN_NAMES", {})
-    counted = CountedCalls(field_name)
-    monkeypatch.setattr(module, "field_name", counted)
+def test_a_known_line_is_not_parsed_again():
+    known_field.cache_clear()
     for _ in range(50):
-        parse_fields([b"X-Same: 1", b"X-Same: 2"])
-    assert counted.calls == 1
+        assert get(b"X-Same: 1", b"X-Same: 2").fields[b"x-same"] == b"1, 2"
+    assert known_field.cache_info().misses == 3
+
+
+def test_parse_field():
+    assert parse_field(b"Host:\t[::1]:80 ") == (b"host", b"[::1]:80")
+    assert parse_field(b"X-Y:a:b") == (b"x-y", b"a:b")
 
 
 def test_tokens():

@@ -11,7 +11,6 @@ from asgi_ref.request import Request
 from asgi_ref.response import (
     BadResponse,
     Response,
-    ResponseBody,
     field_lines,
     http_date,
     status_line,
@@ -23,8 +22,9 @@ def request(method="GET", version="1.1"):
 
 
 def body(status=200, *headers, method="GET", version="1.1", whole=None):
+    """Return a response, and the field line that announces its end."""
     response = Response(status, headers)
-    return ResponseBody(request(method, version), response, whole)
+    return response, response.frame(request(method, version), whole)
 
 
 def test_docstrings():
@@ -85,7 +85,7 @@ def test_headers_that_are_refused(bad, before):
 def test_an_error_names_the_header():
     with pytest.raises(BadResponse, match=r"bytes, bytes.*'x-str', 'v'"):
         field_lines([(b"a", b"b"), ("x-str", "v")])
-    with pytest.raises(BadResponse, match="evil"):
+    with pytest.raises(BadResponse, match=r"^c: a control character"):
         field_lines([(b"a", b"b"), (b"c", b"evil\r\nd: e")])
     with pytest.raises(BadResponse, match="not a name"):
         field_lines([(b"a", b"b"), (b"not a name", b"d")])
@@ -174,6 +174,12 @@ def test_content_length_that_is_refused(value):
         Response(200, [(b"Content-Length", value)])
 
 
+def test_a_content_length_of_too_many_digits_is_blamed_itself():
+    headers = [(b"content-length", b"9" * 5000), (b"x", b"y")]
+    with pytest.raises(BadResponse, match=r"content-length: .* digits"):
+        Response(200, headers)
+
+
 @pytest.mark.parametrize("values", [(b"1", b"2"), (b"1", b"1"), (b"0", b"0")])
 def test_content_length_twice_is_refused(values):
     with pytest.raises(BadResponse):
@@ -187,10 +193,10 @@ def test_content_length_twice_is_refused(values):
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_content_length_by_the_application(version, method):
     length = (b"content-length", b"5")
-    found = body(200, length, method=method, version=version)
+    found, line = body(200, length, method=method, version=version)
     assert found.length == 5
-    assert (found.chunked, found.until_close) == (False, False)
-    assert found.line == b""  # it is in the block already
+    assert (found.chunked, found.close) == (False, False)
+    assert line == b""  # it is in the block already
     assert found.encode(b"hel", more=True) == b"hel"
     assert found.encode(b"lo", more=True) == b"lo"
     assert found.encode(b"", more=False) == b""
@@ -199,35 +205,35 @@ def test_content_length_by_the_application(version, method):
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("size", [0, 5])
 def test_the_whole_body_is_known(version, size):
-    found = body(version=version, whole=size)
-    assert found.line == b"content-length: %d\r\n" % size
-    assert (found.chunked, found.until_close) == (False, False)
+    found, line = body(version=version, whole=size)
+    assert line == b"content-length: %d\r\n" % size
+    assert (found.chunked, found.close) == (False, False)
     assert found.encode(b"x" * size, more=False) == b"x" * size
 
 
 def test_the_application_knows_better_than_whole():
-    found = body(200, (b"content-length", b"5"), whole=3)
-    assert found.line == b""
+    found, line = body(200, (b"content-length", b"5"), whole=3)
+    assert line == b""
     with pytest.raises(BadResponse, match="less"):
         found.encode(b"abc", more=False)
 
 
 def test_chunked():
-    found = body()
+    found, line = body()
     assert found.chunked
-    assert found.line == b"transfer-encoding: chunked\r\n"
+    assert line == b"transfer-encoding: chunked\r\n"
     assert found.encode(b"hello", more=True) == b"5\r\nhello\r\n"
     assert found.encode(b"", more=True) == b""  # a zero would be the end
     assert found.encode(b"x" * 26, more=True).startswith(b"1a\r\nx")
     assert found.encode(b"bye", more=False) == b"3\r\nbye\r\n0\r\n\r\n"
-    assert body().encode(b"", more=False) == b"0\r\n\r\n"
+    assert body()[0].encode(b"", more=False) == b"0\r\n\r\n"
 
 
 def test_until_close():
-    found = body(version="1.0")
-    assert found.until_close
+    found, line = body(version="1.0")
+    assert found.close
     assert not found.chunked
-    assert found.line == b""
+    assert line == b""
     assert found.encode(b"hello", more=True) == b"hello"
     assert found.encode(b"", more=False) == b""
 
@@ -237,7 +243,7 @@ def test_until_close():
 )
 @pytest.mark.parametrize("more", [True, False])
 def test_more_than_was_said(pieces, more):
-    found = body(200, (b"content-length", b"5"))
+    found, _ = body(200, (b"content-length", b"5"))
     *early, last = pieces
     for piece in early:
         found.encode(piece, more=True)
@@ -247,7 +253,7 @@ def test_more_than_was_said(pieces, more):
 
 @pytest.mark.parametrize("pieces", [[b""], [b"1234"], [b"12", b"34"]])
 def test_less_than_was_said(pieces):
-    found = body(200, (b"content-length", b"5"))
+    found, _ = body(200, (b"content-length", b"5"))
     *early, last = pieces
     for piece in early:
         found.encode(piece, more=True)
@@ -268,10 +274,12 @@ SILENT = [
 def test_no_body_whatever_the_application_sends(
     method, status, version, length, whole
 ):
-    found = body(status, *length, method=method, version=version, whole=whole)
+    found, line = body(
+        status, *length, method=method, version=version, whole=whole
+    )
     assert found.silent
-    assert (found.chunked, found.until_close) == (False, False)
-    assert b"transfer-encoding" not in found.line
+    assert (found.chunked, found.close) == (False, False)
+    assert b"transfer-encoding" not in line
     assert found.encode(b"hello", more=True) == b""
     assert found.encode(b"x" * 99, more=True) == b""
     assert found.encode(b"", more=False) == b""
@@ -281,22 +289,22 @@ def test_no_body_whatever_the_application_sends(
 def test_204_has_no_length():
     length = (b"content-length", b"5")
     assert Response(204, [length]).block == b""
-    assert body(204, length, whole=5).line == b""
+    assert body(204, length, whole=5)[1] == b""
 
 
 def test_205_says_that_it_is_empty():
     length = (b"content-length", b"5")
     assert Response(205, [length]).block == b""
-    assert body(205, length).line == b"content-length: 0\r\n"
-    assert body(205).line == b"content-length: 0\r\n"
-    assert body(205, version="1.0").line == b"content-length: 0\r\n"
+    assert body(205, length)[1] == b"content-length: 0\r\n"
+    assert body(205)[1] == b"content-length: 0\r\n"
+    assert body(205, version="1.0")[1] == b"content-length: 0\r\n"
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 304)])
 def test_a_length_may_be_told_without_a_body(method, status):
     length = (b"content-length", b"5")
     assert Response(status, [length]).block == b"content-length: 5\r\n"
-    assert body(status, length, method=method).line == b""
+    assert body(status, length, method=method)[1] == b""
 
 
 # The small things.

@@ -18,7 +18,7 @@ import pytest
 from asgi_ref import listen
 from asgi_ref.__main__ import as_asgi3
 from asgi_ref.lifespan import StartupFailed
-from asgi_ref.server import Conversation, Server, Settings
+from asgi_ref.server import Conversation, Server, Settings, debugged
 from asgi_ref.transport import MemoryTransport, sweep
 
 PATIENCE = 20  # seconds before something that never comes is an error
@@ -1509,3 +1509,25 @@ def test_signals_where_the_loop_has_no_handlers_for_them():
         timeout=60,
     )
     assert (done.stdout, done.stderr) == ("stopped twice\n", "")
+
+
+def test_a_debugger_is_noticed():
+    before = sys.gettrace()
+    try:
+        sys.settrace(None)
+        assert not debugged()
+        sys.settrace(lambda *_: None)
+        assert debugged()
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
+def test_a_debugger_that_does_not_trace_is_noticed():
+    monitoring = sys.monitoring
+    monitoring.use_tool_id(monitoring.DEBUGGER_ID, "a debugger")
+    try:
+        assert debugged()
+    finally:
+        monitoring.free_tool_id(monitoring.DEBUGGER_ID)
+    assert not debugged()
