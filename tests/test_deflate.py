@@ -108,6 +108,15 @@ def test_the_examples_of_the_rfc():
     assert Deflate(DEFAULT).inflate(two_blocks, 100, True) == b"Hello"
 
 
+def test_an_empty_message_is_one_byte():
+    """RFC 7692, section 7.2.3.6; the next message is not disturbed."""
+    hello = bytes.fromhex("f248cdc9c90700")
+    deflate = Deflate(DEFAULT)
+    for _ in range(2):
+        assert deflate.inflate(b"\x00", 100, True) == b""
+        assert deflate.inflate(hello, 100, True) == b"Hello"
+
+
 def test_a_final_block_ends_a_message_and_not_the_stream():
     """RFC 7692, section 7.2.3.4."""
     final = bytes.fromhex("f348cdc9c9070000")
@@ -152,6 +161,16 @@ def test_what_was_said_once_need_not_be_said_again():
     assert len(remembers.compress(message)) < 50
     forgets.compress(message)
     assert len(forgets.compress(message)) >= 1000
+
+
+def test_what_was_said_long_ago():
+    """A client that was told nothing remembers 32 KiB."""
+    first, second = os.urandom(20_000), os.urandom(10_000)
+    compressor, deflate = raw(), Deflate(DEFAULT)
+    for message in first, second, first:
+        data = client_compress(compressor, message)
+        assert deflate.inflate(data, MIB, True) == message
+    assert len(data) < 1000
 
 
 def test_a_client_that_forgets():

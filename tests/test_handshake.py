@@ -120,6 +120,17 @@ def test_offers_of_extensions():
     assert offers(ask()) == []
 
 
+def test_lists_on_several_lines_are_one_list():
+    request = parse_request(
+        b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\n"
+        b"Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: x\r\n"
+        b"Sec-WebSocket-Protocol: c\r\nSec-WebSocket-Extensions: y; z=1\r\n"
+        b"\r\n"
+    )
+    assert subprotocols(request) == ["a", "b", "c"]
+    assert offers(request) == [(b"x", []), (b"y", [(b"z", b"1")])]
+
+
 def test_accepting_with_everything():
     handshake = Handshake(with_field("protocol", b"chat, superchat"))
     data = handshake.accept(
@@ -129,6 +140,11 @@ def test_accepting_with_everything():
     assert b"sec-websocket-protocol: superchat" in lines
     assert b"sec-websocket-extensions: permessage-deflate" in lines
     assert lines[-4:] == [b"date: now", b"X-A: 1", b"", b""]
+
+
+def test_no_subprotocol_need_be_chosen():
+    answer = Handshake(with_field("protocol", b"chat")).accept()
+    assert b"sec-websocket-protocol" not in answer
 
 
 @pytest.mark.parametrize("subprotocol", ["other", "CHAT", ""])
@@ -156,6 +172,11 @@ def test_headers_that_do_not_belong_to_a_101():
     headers = [(b"content-length", b"0"), (b"connection", b"close")]
     headers += [(b"transfer-encoding", b"chunked"), (b"set-cookie", b"a=b")]
     assert extra_lines(iter(headers)) == b"set-cookie: a=b\r\n"
+
+
+def test_headers_keep_their_order():
+    headers = [(b"x-b", b"1"), (b"x-a", b"2"), (b"x-b", b"3")]
+    assert extra_lines(headers) == b"x-b: 1\r\nx-a: 2\r\nx-b: 3\r\n"
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,29 @@ async def test_the_scope():
 
 
 @on_a_loop
+async def test_the_scheme_behind_tls():
+    app = App()
+    client = Client(app)
+    told = client.conversation.told
+    client.conversation.told = {**told, "scheme": "https"}
+    await client.open()
+    assert app.scope["scheme"] == "wss"
+    await client.leave()
+
+
+@on_a_loop
+async def test_the_state_of_the_lifespan_is_copied():
+    app = App()
+    client = Client(app)
+    state = client.server.lifespan.state
+    state["pool"] = ["one"]
+    await client.open()
+    assert app.scope["state"] == {"pool": ["one"]}
+    assert app.scope["state"] is not state
+    await client.leave()
+
+
+@on_a_loop
 async def test_accept_with_everything():
     accept = {**ACCEPT, "subprotocol": "v1", "headers": [(b"x-a", b"1")]}
     app = App(accept=accept)
@@ -384,6 +407,24 @@ async def test_close_before_accept_is_403(accept):
     assert app.got[-1] == disconnect(1006)
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [(b"https://example.com", 101), (b"https://evil.example", 403)],
+)
+@on_a_loop
+async def test_an_application_that_looks_at_the_origin(origin, status):
+    async def app(scope, receive, send):
+        assert await receive() == CONNECT
+        known = (b"origin", b"https://example.com") in scope["headers"]
+        await send(ACCEPT if known else CLOSE_IT)
+        await listen(receive, send)
+
+    client = Client(app, b"Origin: " + origin)
+    await client.open()
+    assert client.status == status
+    await client.leave()
+
+
 @on_a_loop
 async def test_the_applications_own_refusal():
     async def deny(receive, send):
@@ -396,9 +437,11 @@ async def test_the_applications_own_refusal():
         with pytest.raises(ClientDisconnected):
             await send(ACCEPT)
 
-    client = Client(App(deny, accept=None))
+    app = App(deny, accept=None)
+    client = Client(app)
     await client.open()
     await settle(client.task.done)
+    assert app.error is None
     assert client.status == 401
     assert b"x-why: no" in client.head
     assert client.body == b"3\r\nno \r\n5\r\nentry\r\n0\r\n\r\n"
@@ -457,6 +500,29 @@ async def test_the_client_leaves_before_accept():
 
 
 @on_a_loop
+async def test_frames_before_accept_are_not_passed_on():
+    gate = asyncio.Event()
+
+    async def listen_too_early(receive, send):
+        waiting = asyncio.ensure_future(receive())
+        await gate.wait()
+        assert not waiting.done()
+        waiting.cancel()
+        await send(ACCEPT)
+        await listen(receive, send)
+
+    app = App(listen_too_early, accept=None)
+    client = Client(app)
+    await client.say(head())
+    await client.say(text("too early"))
+    gate.set()
+    await settle()
+    assert client.status == 101
+    await client.leave()
+    assert app.got[-1] == disconnect(1006)
+
+
+@on_a_loop
 async def test_a_client_that_talks_without_end_before_accept():
     gate = asyncio.Event()
 
@@ -464,13 +530,15 @@ async def test_a_client_that_talks_without_end_before_accept():
         await gate.wait()
         assert await receive() == disconnect(1006)
 
-    client = Client(App(wait, accept=None))
+    app = App(wait, accept=None)
+    client = Client(app)
     client.transport.feed(head())
     for _ in range(10):
         await client.say(bytes(60_000))
     assert len(client.conversation.connection.buffer) < 3 * 65_536
     gate.set()
     await client.leave()
+    assert app.error is None
 
 
 @pytest.mark.parametrize(
@@ -492,8 +560,10 @@ async def test_wrong_messages_before_accept(message, error):
             await send(message)
         await send(ACCEPT)
 
-    client = await opened(App(wrong, accept=None))
+    app = App(wrong, accept=None)
+    client = await opened(app)
     await client.leave()
+    assert app.error is None
 
 
 # Messages
