@@ -260,7 +260,9 @@ class Weaver:
         text = escape(self.page.output(directive))
         lab = self.page.shown(self.page.folder / "lab.py")
         is_open = directive.words[-1] == "open"
-        say = f"python {lab}" if is_open else "Predict first. Then open."
+        name = escape(" ".join(directive.words[1:]).removesuffix(" open"))
+        say = f"python {lab}" if is_open else "Predict first. Then open"
+        say = f"{say}: <em>{name}</em>"
         opened = ' open="open"' if is_open else ""
         self.add(
             parent,
