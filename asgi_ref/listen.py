@@ -97,7 +97,7 @@ def listen_fd(fd: int) -> socket.socket:
 def url(sock: socket.socket, scheme: str = "http") -> str:
     """Return the address of a listening socket as one that can be clicked.
 
-    Nobody can connect to the wildcard 0.0.0.0; it is shown as 127.0.0.1.
+    The wildcard 0.0.0.0 is no destination; it is shown as 127.0.0.1.
     """
     address = sock.getsockname()
     if isinstance(address, (str, bytes)):

@@ -9,8 +9,8 @@ listening socket:
     unix:/tmp/a.sock   a path; the file of a dead server is replaced
 
 Two rules stand beside the addresses. A restart succeeds while old
-connections are in TIME_WAIT. A second server on a port where the first still
-listens gets the kernel's OSError.
+connections are in TIME_WAIT. A second server on a port or a path where the
+first still listens gets the kernel's OSError.
 
 Write it with `socket` and `os`, not with asgi_ref.listen: you have read
 that, and this is its shorter sister. `where.startswith("unix:")` and

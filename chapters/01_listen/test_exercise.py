@@ -9,6 +9,9 @@ from asgi_ref.listen import CannotListen, listen
 
 SECONDS = 3
 
+NOBODY = "Nobody can connect to it: did you call listen() after bind()?"
+PATH = "Behind unix: stands a path, and its sockets are AF_UNIX."
+
 needs_unix = pytest.mark.skipif(
     not hasattr(socket, "AF_UNIX"), reason="no unix sockets here"
 )
@@ -53,9 +56,7 @@ def connect(sock, lesson):
 
 def restart(sock):
     """End a server as Ctrl+C does while a client is connected."""
-    client, connection = connect(
-        sock, "Nobody can connect: did you call listen() behind bind()?"
-    )
+    client, connection = connect(sock, NOBODY)
     connection.close()  # the server closes first: its side is TIME_WAIT
     client.close()
     sock.close()
@@ -75,7 +76,7 @@ def test_port_zero_is_a_free_port_on_this_machine_only(answer):
                 "Port 0 means that the kernel chooses a free one each time, "
                 "so two servers must not get the same."
             )
-        for end in connect(sock, "A free port was opened, but not to call."):
+        for end in connect(sock, NOBODY):
             end.close()
 
 
@@ -94,7 +95,7 @@ def test_ipv6(answer):
             "The brackets belong to the notation: [::1] is the address ::1, "
             "and no other."
         )
-        for end in connect(sock, "It is bound to ::1, but not to call."):
+        for end in connect(sock, NOBODY):
             end.close()
 
 
@@ -128,12 +129,30 @@ def test_a_second_server_is_refused(answer):
 @needs_unix
 def test_a_path_and_the_file_of_a_dead_server(answer, tmp_path):
     path = tmp_path / "a.sock"
-    lesson = "Behind unix: stands a path, and its sockets are AF_UNIX."
-    with open_at(answer, f"unix:{path}", lesson) as sock:
-        for end in connect(sock, "The path was bound, but not to call."):
+    with open_at(answer, f"unix:{path}", PATH) as sock:
+        for end in connect(sock, NOBODY):
             end.close()
     lesson = (
         "A closed unix socket leaves its file behind, and bind() finds the "
         "address in use. When nobody answers there, remove the file."
     )
     open_at(answer, f"unix:{path}", lesson).close()
+
+
+@needs_unix
+def test_a_living_server_keeps_its_path(answer, tmp_path):
+    path = tmp_path / "a.sock"
+    with open_at(answer, f"unix:{path}", PATH) as first:
+        try:
+            answer.listen_at(f"unix:{path}").close()
+        except OSError:
+            lesson = "The second server failed, but took the first one's path."
+            for end in connect(first, lesson):
+                end.close()
+            return
+        pytest.fail(
+            "A second server took the path of a living one: the first gets "
+            "no more clients, and no error told of it. Connect to the path "
+            "before you remove its file; only when that is refused is "
+            "nobody there."
+        )

@@ -13,7 +13,7 @@ What follows is kind to every head. Make it raise ProtocolError(400, why) for
 - a line without a colon, or with a name that is no token
 - two Host lines, or none
 
-Write it without calling parse_request.
+Of asgi_ref.request use TOKEN and ProtocolError, and nothing else.
 """
 
 from asgi_ref.request import TOKEN, ProtocolError  # noqa: F401

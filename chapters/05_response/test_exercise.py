@@ -1,4 +1,4 @@
-"""The check: five ways to end, each read as a client reads it."""
+"""The check: six ways to end, each read as a client reads it."""
 
 import pytest
 
@@ -27,6 +27,14 @@ def test_a_length_that_is_known(answer, version):
     assert found == (FIVE, b"hello", False), (
         "A known length is told in Content-Length and the body goes out as "
         "it is: every version of HTTP reads that."
+    )
+
+
+def test_an_empty_body(answer):
+    found = answer.answer("GET", 200, "1.1", 0, [b""])
+    assert found == (b"content-length: 0\r\n", b"", False), (
+        "0 is a length that somebody knows. Ask whether the length is None, "
+        "not whether it is true."
     )
 
 

@@ -161,7 +161,7 @@ class Weaver:
     # Directives, by name.
 
     def chapter(self, parent: Element, directive: Directive) -> None:
-        """Say which module the chapter is about, and what that builds on."""
+        """Say which module the chapter is about, and what that imports."""
         name = self.page.folder.name
         module = name.partition("_")[2]
         file = self.page.file(module)[0]
@@ -174,7 +174,7 @@ class Weaver:
         before = [
             self.linked(chapter_of(each), each) for each in imported(text)
         ]
-        facts.append("builds on " + (", ".join(before) or "nothing"))
+        facts.append("imports " + (", ".join(before) or "no other module"))
         items = "".join(f"<li>{fact}</li>" for fact in facts)
         self.add(parent, f'<ul class="course-head">{items}</ul>')
 
@@ -260,7 +260,9 @@ class Weaver:
         text = escape(self.page.output(directive))
         lab = self.page.shown(self.page.folder / "lab.py")
         is_open = directive.words[-1] == "open"
-        say = f"python {lab}" if is_open else "Predict first. Then open."
+        name = escape(" ".join(directive.words[1:]).removesuffix(" open"))
+        say = f"python {lab}" if is_open else "Predict first. Then open"
+        say = f"{say}: <em>{name}</em>"
         opened = ' open="open"' if is_open else ""
         self.add(
             parent,

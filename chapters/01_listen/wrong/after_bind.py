@@ -3,6 +3,7 @@
 The option is there, two lines too late: bind() has already asked for it.
 """
 
+import errno
 import os
 import socket
 
@@ -11,7 +12,7 @@ def listen_at(where):
     """Return a socket that listens at `where`."""
     if where.startswith("unix:"):
         path = where.removeprefix("unix:")
-        if os.path.exists(path):
+        if is_stale(path):
             os.unlink(path)
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(path)
@@ -24,3 +25,9 @@ def listen_at(where):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.listen()
     return sock
+
+
+def is_stale(path):
+    """Say whether a dead server left this file."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == errno.ECONNREFUSED

@@ -4,6 +4,7 @@ It was the next name in the completion list, and the error went away. So did
 the error that somebody else has the port.
 """
 
+import errno
 import os
 import socket
 
@@ -12,7 +13,7 @@ def listen_at(where):
     """Return a socket that listens at `where`."""
     if where.startswith("unix:"):
         path = where.removeprefix("unix:")
-        if os.path.exists(path):
+        if is_stale(path):
             os.unlink(path)
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(path)
@@ -27,3 +28,9 @@ def listen_at(where):
         sock.bind((host, int(port)))
     sock.listen()
     return sock
+
+
+def is_stale(path):
+    """Say whether a dead server left this file."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == errno.ECONNREFUSED

@@ -1,6 +1,6 @@
-"""The socket is bound to every address of the machine
+"""A second server took the path of a living one
 
-It works on my machine, and on everybody else's in the same café.
+The file was in the way, so it went. asyncio does the same.
 """
 
 import os
@@ -16,10 +16,11 @@ def listen_at(where):
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(path)
     else:
-        ipv6 = where.startswith("[")
-        port = int(where.rpartition(":")[2])
+        host, _, port = where.rpartition(":")
+        host = host.strip("[]")
+        ipv6 = ":" in host
         sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("", port))
+        sock.bind((host, int(port)))
     sock.listen()
     return sock
