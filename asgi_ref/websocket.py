@@ -90,6 +90,8 @@ class WebSocket:
             self._deflate.inflate if self._deflate else None,
         )
         self._inbox: list[Message] = [{"type": "websocket.connect"}]
+        early = conversation.connection.buffer
+        self._frames.receive_data(early.take(len(early)))
 
     # What the application calls.
 
@@ -104,7 +106,9 @@ class WebSocket:
         while not self._inbox:
             if self.end is not None or self.state == "closed":
                 return await self._disconnect()
-            if self._watcher is not None or self._reads:
+            if self._more and self._reads:
+                await self._use_rest()
+            elif self._watcher is not None or self._reads:
                 await self._wait()
             else:
                 await self._read_here()
@@ -168,9 +172,8 @@ class WebSocket:
             self._extension,
             server.own_lines(Response(200)),
         )
-        early = self._conversation.connection.switch_protocols()
-        self._frames.receive_data(early.take(len(early)))
-        self._more = True
+        self._conversation.connection.switch_protocols()
+        self._more = True  # what came early can be used from now on
         await self._write(data)
         if server.logs_access:
             self._exchange.status = 101
@@ -221,15 +224,18 @@ class WebSocket:
                 await self._take_turns()
             else:
                 self._take_in(await self._transport.read())
-            ping = self._next()
-            if ping is not None:
-                await self._answer(ping)
+            await self._use_rest()
         except OSError:  # TimeoutError: the server stops, the client is late
             self._take_in(b"")
         finally:
             self._reads = False
             if self._change is not None:
                 self._tell()
+
+    async def _use_rest(self) -> None:
+        ping = self._next()
+        if ping is not None:
+            await self._answer(ping)
 
     def _take_in(self, data: bytes) -> None:
         self._heard = True
@@ -248,6 +254,8 @@ class WebSocket:
             event = self._frames.next_event()
         except FrameError as error:
             event = Close(error.code, str(error))
+            peer = self._conversation.peer
+            log.warning("%s  %d, %s", peer, error.code, error)
         self._more = event is not None and self._frames.unread != b""
         if isinstance(event, str):
             self._inbox.append({"type": "websocket.receive", "text": event})

@@ -391,6 +391,39 @@ async def test_frames_that_come_with_the_handshake():
     await client.leave()
 
 
+@on_a_loop
+async def test_what_came_before_the_101_is_delivered_in_order():
+    """Though the application does something else before it accepts."""
+    go = asyncio.Event()
+
+    async def app(scope, receive, send):
+        assert await receive() == CONNECT
+        await go.wait()
+        await send(ACCEPT)
+        for _ in range(3):
+            await send(await answer(receive))
+
+    async def answer(receive):
+        return {"type": "websocket.send", "text": (await receive())["text"]}
+
+    client = Client(app)
+    await client.say(head() + text("one"))
+    await client.say(text("two") + text("three"))
+    go.set()
+    await settle()
+    told = [payload for _, payload in client.frames]
+    assert told[:3] == [b"one", b"two", b"three"]
+    await client.leave()
+
+
+@on_a_loop
+async def test_a_mistake_is_logged(logged):
+    client = await opened(App())
+    await client.say(b"\x83\x80aaaa")
+    assert "1002, opcode 3 means nothing" in logged.text
+    await client.leave()
+
+
 # Refusing
 
 

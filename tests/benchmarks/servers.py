@@ -107,7 +107,8 @@ def running(name: str) -> Iterator[Server]:
         begin = perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
-            cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            cwd=ROOT, env=environment(),
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
         )
         server = Server(name, process, port)
         try:
@@ -155,6 +156,19 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     for pid in children:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a server.
+
+    All of them may keep compiled modules, as those that are installed have
+    them; otherwise ours alone would be compiled anew at each start.
+    """
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if key != "PYTHONDONTWRITEBYTECODE"
+    }
 
 
 def free_port() -> int:
