@@ -21,9 +21,18 @@ from typing import Any
 from . import __version__, config, listen, target
 from .contract import App
 from .lifespan import StartupFailed
-from .server import Server, Settings, Upgrade, on_signals
+from .request import Request
+from .server import Conversation, Server, Settings, Upgrade, on_signals
 
-UPGRADES: dict[bytes, Upgrade] = {}
+
+async def websocket(conversation: Conversation, request: Request) -> None:
+    """Serve a WebSocket; a server that never meets one starts without it."""
+    from .websocket import websocket as handler
+
+    await handler(conversation, request)
+
+
+UPGRADES: dict[bytes, Upgrade] = {b"websocket": websocket}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     add_application(p.add_argument_group("the application").add_argument)
     add_address(p.add_argument_group("where to listen").add_argument)
     add_limits(p.add_argument_group("limits (bytes, seconds)").add_argument)
+    add_websocket(p.add_argument_group("WebSocket").add_argument)
     add_output(p.add_argument_group("what is sent and shown").add_argument)
     return p
 
@@ -73,6 +74,14 @@ def add_limits(add: Add) -> None:
     add("--timeout-keep-alive", type=seconds, metavar="SECONDS")
     add("--timeout-graceful-shutdown", type=seconds, metavar="SECONDS")
     add("--no-timeouts", dest="timeouts", action="store_false", default=None)
+
+
+def add_websocket(add: Add) -> None:
+    """Add the flags about WebSocket."""
+    add("--ws-max-size", type=positive, metavar="BYTES")
+    add("--ws-ping-interval", type=seconds, metavar="SECONDS", help="0: never")
+    add("--ws-ping-timeout", type=seconds, metavar="SECONDS", help="0: none")
+    add("--ws-per-message-deflate", action=argparse.BooleanOptionalAction)
 
 
 def add_output(add: Add) -> None:

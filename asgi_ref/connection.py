@@ -109,18 +109,22 @@ NO_RESPONSE = Response(204)
 class Connection:
     """One client's connection, seen from the server, without the network.
 
-    limit_head: bytes of a request's head. keep_alive: set it to False and
-    the response that is sent next will be the last one.
+    limit_head: bytes of a request's head. scheme: b"https" if TLS secures
+    it. keep_alive: set it to False and the response that is sent next will
+    be the last one.
     """
 
     __slots__ = (
         *("buffer", "keep_alive", "limit_head", "reading", "request"),
-        *("writing", "_awaits_continue", "_eof", "_incoming", "_outgoing"),
+        *("scheme", "writing"),
+        *("_awaits_continue", "_eof", "_incoming", "_outgoing"),
     )
 
-    def __init__(self, limit_head: int = HEAD_LIMIT) -> None:
+    def __init__(
+        self, limit_head: int = HEAD_LIMIT, scheme: bytes = b"http"
+    ) -> None:
         self.buffer = Buffer()
-        self.limit_head = limit_head
+        self.limit_head, self.scheme = limit_head, scheme
         self.reading: StrEnum = Reading.HEAD
         self.writing: StrEnum = Writing.NOTHING
         self.keep_alive = True
@@ -162,7 +166,7 @@ class Connection:
             head = None
         if head is None or head.startswith(TLS_HANDSHAKE):
             return self._no_head(head or self.buffer.peek(1))
-        request = parse_request(head)
+        request = parse_request(head, self.scheme)
         self._incoming = body_of(request)
         if self._incoming is None:
             self.reading = READING[self.reading, "request without body"]

@@ -7,6 +7,8 @@
     GET  /clock       the time, once a second, five times
     GET  /wait        a long poll: answers when somebody posts to /wake
     POST /wake        answers how many were waiting
+    GET  /chat        a page with a chat room on it
+    WebSocket /chat   the room: everybody hears what anybody says
 
 No framework stands between it and the server, so that nothing hides which
 messages go to and fro. It imports nothing of this package: any ASGI server
@@ -31,14 +33,45 @@ PAGE = """<!doctype html>
 <p>This page came from <code>asgi_ref/demo.py</code>, by way of {count}
 requests so far. See <a href="/hello">/hello</a>, <a href="/scope">/scope</a>,
 <a href="/clock">/clock</a>; <a href="/wait">/wait</a> answers when you
-<button onclick="fetch('/wake', {{method: 'POST'}})">wake</button> it.</p>
+<button onclick="fetch('/wake', {{method: 'POST'}})">wake</button> it.
+Open <a href="/chat">/chat</a> in two windows.</p>
 """
+
+CHAT_PAGE = """<!doctype html>
+<meta charset="utf-8"><title>asgi_ref: chat</title>
+<h1>The room</h1>
+<form><input autofocus autocomplete="off"> <button>say</button></form>
+<pre></pre>
+<script>
+const [form, input, pre] =
+    ["form", "input", "pre"].map(name => document.querySelector(name));
+const show = line => pre.prepend(line + "\\n");
+let socket;
+function join() {
+    socket = new WebSocket(location.href.replace("http", "ws"));
+    socket.onmessage = event => show(event.data);
+    socket.onclose = event => {
+        show(`(closed: ${event.code} ${event.reason})`);
+        setTimeout(join, 2000);
+    };
+}
+form.onsubmit = event => {
+    event.preventDefault();
+    socket.send(input.value);
+    input.value = "";
+};
+join();
+</script>
+"""
+PATIENCE = 2.0  # seconds in which a member of the room must read a line
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve the demo: ASGI 3, lifespan and HTTP."""
+    """Serve the demo: ASGI 3, lifespan, HTTP and WebSocket."""
     if scope["type"] == "lifespan":
         return await lifespan(scope, receive, send)
+    if scope["type"] == "websocket":
+        return await chat(scope, receive, send)
     if scope["type"] != "http":
         raise ValueError(f"the demo does not speak {scope['type']}")
     scope["state"]["counter"]["requests"] += 1
@@ -53,6 +86,7 @@ async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     scope["state"]["counter"] = {"requests": 0}
     scope["state"]["waiting"] = set()
+    scope["state"]["room"] = set()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
@@ -152,6 +186,43 @@ async def wake(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, f"{len(waiting)} were waiting\n")
 
 
+async def chat_page(scope: Scope, receive: Receive, send: Send) -> None:
+    """Show the page of the chat room."""
+    await answer(send, CHAT_PAGE, "text/html")
+
+
+async def chat(scope: Scope, receive: Receive, send: Send) -> None:
+    """Let a client join the room, be heard, and leave."""
+    await receive()  # websocket.connect
+    if scope["path"] != "/chat":
+        return await send({"type": "websocket.close"})
+    await send({"type": "websocket.accept"})
+    room = scope["state"]["room"]
+    room.add(send)
+    try:
+        await tell(room, f"somebody came: {len(room)} here")
+        while (message := await receive())["type"] == "websocket.receive":
+            await tell(room, message.get("text") or "(bytes)")
+    finally:
+        room.discard(send)
+        await tell(room, f"somebody left: {len(room)} here")
+
+
+async def tell(room: set[Send], text: str) -> None:
+    """Send a line to everybody; who does not read in time is out."""
+    lines = [say(room, send, text) for send in room]
+    await asyncio.gather(*lines)
+
+
+async def say(room: set[Send], send: Send, text: str) -> None:
+    """Send a line to one member of the room."""
+    message = {"type": "websocket.send", "text": text}
+    try:
+        await asyncio.wait_for(send(message), PATIENCE)
+    except (OSError, TimeoutError):
+        room.discard(send)
+
+
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Say that there is nothing."""
     await answer(send, f"Nothing at {scope['path']}\n", status=404)
@@ -165,4 +236,5 @@ ROUTES = {
     ("GET", "/clock"): clock,
     ("GET", "/wait"): wait,
     ("POST", "/wake"): wake,
+    ("GET", "/chat"): chat_page,
 }

@@ -64,6 +64,7 @@ class Exchange:
     """
 
     state = "nothing sent"  # see contract.HTTP.order
+    status = 0
     sent = 0  # bytes of body
     gone = False  # nothing can reach the client any more
     written = False  # the network has taken the whole response
@@ -86,11 +87,6 @@ class Exchange:
     ) -> None:
         self.connection, self._transport = connection, transport
         self._own_lines, self._finished = own_lines, finished
-
-    @property
-    def status(self) -> int:
-        """The status that the client got."""
-        return self._response.status
 
     @property
     def over(self) -> bool:
@@ -225,6 +221,7 @@ class Exchange:
         return head + data
 
     def _encode_head(self, whole: int | None) -> bytes:
+        self.status = self._response.status
         lines = self._own_lines(self._response)
         return self.connection.send_response(self._response, whole, lines)
 

@@ -83,18 +83,21 @@ def listen_unix(path: str, backlog: int = 2048) -> socket.socket:
 def listen_fd(fd: int) -> socket.socket:
     """Return the listening socket that a parent process opened as `fd`.
 
-    Raises CannotListen: there is no socket behind that number.
+    Raises CannotListen: there is no listening socket behind that number.
     """
     try:
-        return socket.socket(fileno=fd)
+        sock = socket.socket(fileno=fd)
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise ValueError("a socket, but not a listening one")
     except (OSError, ValueError) as error:
         raise CannotListen(f"fd {fd}: {error}") from None
+    return sock
 
 
 def url(sock: socket.socket, scheme: str = "http") -> str:
     """Return the address of a listening socket as one that can be clicked.
 
-    Nobody can connect to the wildcard 0.0.0.0; it is shown as 127.0.0.1.
+    The wildcard 0.0.0.0 is no destination; it is shown as 127.0.0.1.
     """
     address = sock.getsockname()
     if isinstance(address, (str, bytes)):
@@ -120,6 +123,7 @@ def _remove_stale(path: str) -> None:
     if not stat.S_ISSOCK(os.stat(path).st_mode):
         raise OSError(errno.EEXIST, "exists and is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
@@ -163,5 +167,8 @@ def _leads_to(fd: str, what: str) -> bool:
 
 
 def _process(pid: str) -> str:
-    with open(f"/proc/{pid}/comm") as name:
-        return f"pid {pid} ({name.read().strip()})"
+    try:
+        with open(f"/proc/{pid}/comm") as name:
+            return f"pid {pid} ({name.read().strip()})"
+    except OSError:
+        return f"pid {pid}"  # it ended meanwhile

@@ -40,7 +40,7 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 VERSION = re.compile(rb"HTTP/(\d)\.(\d)")
 
 # RFC 9112, section 3.2.2:  absolute-form, the target sent to a proxy
-ABSOLUTE_FORM = re.compile(rb"https?://([^/?:][^/?]*)(.*)", re.IGNORECASE)
+ABSOLUTE_FORM = re.compile(rb"(https?)://([^/?:][^/?]*)(.*)", re.IGNORECASE)
 
 # RFC 9110, section 7.2:  Host = uri-host [ ":" port ]
 NAME = rb"[\w\-.~!$&'()*+,;=]*"
@@ -122,8 +122,10 @@ class Request:
         return self.tokens(b"upgrade")
 
 
-def parse_request(head: bytes) -> Request:
+def parse_request(head: bytes, scheme: bytes = b"http") -> Request:
     """Return the Request in `head`, which ends with its empty line.
+
+    scheme: b"https" if the connection is secured by TLS.
 
     Raises ProtocolError.
     """
@@ -136,7 +138,7 @@ def parse_request(head: bytes) -> Request:
     if b"host" not in request.fields and request.version == "1.1":
         raise ProtocolError(400, "HTTP/1.1 without a Host field")
     if not request.target.startswith(b"/"):
-        resolve_target(request)
+        resolve_target(request, scheme)
     return request
 
 
@@ -229,19 +231,23 @@ def combine(headers: Headers) -> dict[bytes, bytes]:
     return fields
 
 
-def resolve_target(request: Request) -> None:
+def resolve_target(request: Request, scheme: bytes) -> None:
     """Bring a target that does not start with "/" into origin-form.
 
     Raises ProtocolError.
     """
-    target = request.target
-    if target == b"*" and request.method == "OPTIONS":
+    asks_server = request.method == "OPTIONS"  # not about one resource
+    if request.target == b"*" and asks_server:
         return
-    match = ABSOLUTE_FORM.fullmatch(target)
-    if match is None or HOST.fullmatch(match[1]) is None:
+    match = ABSOLUTE_FORM.fullmatch(request.target)
+    if match is None or HOST.fullmatch(match[2]) is None:
         raise ProtocolError(400, "the request target is malformed")
-    authority, path = match.groups()
-    request.target = path if path.startswith(b"/") else b"/" + path
+    if match[1].lower() != scheme:  # RFC 9110, section 7.4
+        raise ProtocolError(421, f"{match[1].decode()} is not spoken here")
+    _, authority, path = match.groups()
+    if not path.startswith(b"/"):
+        path = b"/" + path if path or not asks_server else b"*"
+    request.target = path
     # The target's host counts, the Host field does not (RFC 9112, 3.2.2).
     others = [field for field in request.headers if field[0] != b"host"]
     request.headers = [(b"host", authority), *others]

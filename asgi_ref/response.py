@@ -6,7 +6,7 @@ the response. So names and values are checked here, where bytes are made.
 
 The second question is again where the body ends. The server decides:
 
-    no body             HEAD requests, 204, 304: whatever the app sends
+    no body             HEAD requests, 204, 205, 304: whatever the app sends
     Content-Length      the app said, or the whole body is known at once
     chunked             the length is not known, HTTP/1.1
     end of connection   the length is not known, HTTP/1.0
@@ -71,6 +71,8 @@ class Response:
         if name == b"content-length":
             if not value.isdigit() or self.length is not None:
                 raise BadResponse(f"content-length: not one number: {value!r}")
+            if len(value) > 18:  # no file is as long, and `int` has a limit
+                raise BadResponse("content-length: too many digits")
             if self.status in (204, 205):
                 return False  # 204 has no length, 205 has none but 0
             self.length = int(value)
@@ -90,7 +92,7 @@ class Response:
         """
         if request.method == "HEAD" or self.status in BODILESS:
             self.silent = True
-            # A 205 must say that it is empty (RFC 9110, section 15.3.6).
+            # RFC 9112, section 6.3 forgets 205: it must say that it is empty.
             return b"content-length: 0\r\n" if self.status == 205 else b""
         if self.length is None and whole is not None:
             self.left = self.length = whole

@@ -60,6 +60,10 @@ class Settings:
     date_header: bool = True
     server_header: bool = True
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    ws_max_size: int = 16 * 1024 * 1024
+    ws_ping_interval: float = 20.0
+    ws_ping_timeout: float = 20.0
+    ws_per_message_deflate: bool = True
 
 
 class Conversation:
@@ -108,11 +112,11 @@ class Conversation:
     async def _converse(self, before: Exchange | None) -> None:
         connection, transport = self.connection, self.transport
         own_lines = self.server.own_lines
-        finished = self._log_access if self.server.logs_access else None
+        finished = self.log_access if self.server.logs_access else None
         goes_on = before is None or await self._settle(before)
         before = None
         while goes_on and (request := await self._next_request()):
-            if b"upgrade" in request.fields:
+            if b"upgrade" in request.fields and self.app is not overloaded:
                 handler = self.server.upgrade_handler(request)
                 if handler is not None:
                     return await handler(self, request)
@@ -221,7 +225,8 @@ class Conversation:
         host, port = client
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def _log_access(self, exchange: Exchange) -> None:
+    def log_access(self, exchange: Exchange) -> None:
+        """Write a line about an exchange that is complete."""
         status = status_line(exchange.status)[9:-2].decode()
         took = 1000 * (time.perf_counter() - self.request_time)
         access_log.info(

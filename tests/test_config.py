@@ -87,6 +87,10 @@ def test_flags_of_the_command_line(arguments, name, value):
         ("--no-server-header", "server_header", False),
         ("--no-date-header", "date_header", False),
         ("--header X-One:1", "headers", ((b"X-One", b"1"),)),
+        ("--ws-max-size 1000", "ws_max_size", 1000),
+        ("--ws-ping-interval 0", "ws_ping_interval", 0),
+        ("--ws-ping-timeout 1.5", "ws_ping_timeout", 1.5),
+        ("--no-ws-per-message-deflate", "ws_per_message_deflate", False),
     ],
 )
 def test_flags_that_become_settings(arguments, name, value):

@@ -266,3 +266,78 @@ async def test_a_long_poll_ends_when_the_server_stops():
     assert spy.over == ["/wait"]
     assert not spy.waiting
     await client.leave()
+
+
+# The chat room
+
+
+class Member:
+    """Somebody in the room, who speaks in frames with a mask of zeros."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+
+    async def say(self, words):
+        data = words.encode()
+        head = bytes([0x81, 0x80 | len(data), 0, 0, 0, 0])
+        self.writer.write(head + data)
+
+    async def hear(self):
+        first, size = await self.reader.readexactly(2)
+        data = await self.reader.readexactly(size)
+        return data.decode() if first == 0x81 else (first, data)
+
+    async def leave(self):
+        self.writer.close()
+        await self.writer.wait_closed()
+
+
+async def join(url, path="/chat"):
+    place = urlsplit(url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    head = f"GET {path} HTTP/1.1\r\nHost: {place.netloc}\r\n"
+    head += "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    head += "Sec-WebSocket-Version: 13\r\n"
+    head += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    writer.write(head.encode())
+    answer = await reader.readuntil(b"\r\n\r\n")
+    return int(answer.split()[1]), Member(reader, writer)
+
+
+@on_a_loop
+async def test_the_page_of_the_chat_room():
+    async with running() as url:
+        status, fields, body = await fetch(url, "/chat")
+    assert status == 200
+    assert fields["content-type"] == "text/html; charset=utf-8"
+    assert b"new WebSocket" in body
+    assert b'line + "\\n"' in body
+
+
+@on_a_loop
+async def test_everybody_hears_what_anybody_says():
+    async with running() as url:
+        (_, first), (_, second) = await join(url), await join(url)
+        assert await first.hear() == "somebody came: 1 here"
+        assert await first.hear() == "somebody came: 2 here"
+        assert await second.hear() == "somebody came: 2 here"
+        await second.say("hello")
+        assert await first.hear() == "hello"
+        assert await second.hear() == "hello"
+        await second.leave()
+        assert await first.hear() == "somebody left: 1 here"
+        _, again = await join(url)
+        assert await first.hear() == "somebody came: 2 here"
+        assert await again.hear() == "somebody came: 2 here"
+        await first.leave()
+        assert await again.hear() == "somebody left: 1 here"
+    assert await again.hear() == (0x88, b"\x03\xf4the server is stopping")
+    await again.leave()
+
+
+@on_a_loop
+async def test_there_is_no_other_room():
+    async with running() as url:
+        status, member = await join(url, "/elsewhere")
+        assert status == 403
+        await member.leave()

@@ -9,6 +9,7 @@ import pytest
 from asgi_ref import listen as module
 from asgi_ref.listen import (
     CannotListen,
+    _process,
     close,
     holder,
     listen,
@@ -213,9 +214,19 @@ def test_fd_without_a_socket():
         listen_fd(read)  # closed by now
 
 
+def test_fd_of_a_socket_that_does_not_listen():
+    sock = socket.socket()
+    with pytest.raises(CannotListen, match="not a listening one"):
+        listen_fd(sock.detach())
+
+
 def test_fd_is_no_negative_number():
     with pytest.raises(CannotListen):
         listen_fd(-1)
+
+
+def test_a_holder_that_ended_meanwhile_has_no_name():
+    assert _process("999999999") == "pid 999999999"
 
 
 def test_url():

@@ -134,7 +134,7 @@ def test_any_token_is_a_method(method):
         (b"http://b", b"/", b"b"),
         (b"http://b/", b"/", b"b"),
         (b"HTTP://b/x?y", b"/x?y", b"b"),
-        (b"https://b:1?y", b"/?y", b"b:1"),
+        (b"http://b:1?y", b"/?y", b"b:1"),
         (b"http://[::1]:8000/x", b"/x", b"[::1]:8000"),
         (b"http://b//c", b"//c", b"b"),
     ],
@@ -144,6 +144,37 @@ def test_absolute_form_replaces_host(target, resolved, host):
     assert request.target == resolved
     assert request.headers == [(b"host", host), (b"x", b"1")]
     assert request.fields == {b"host": host, b"x": b"1"}
+
+
+@pytest.mark.parametrize(
+    ("target", "scheme", "accepted"),
+    [
+        (b"http://b/x", b"http", True),
+        (b"https://b/x", b"http", False),
+        (b"HTTPS://b/x", b"https", True),
+        (b"http://b/x", b"https", False),
+    ],
+)
+def test_absolute_form_has_the_scheme_of_the_connection(
+    target, scheme, accepted
+):
+    data = head(b"GET " + target + b" HTTP/1.1", b"Host: a")
+    if accepted:
+        assert parse_request(data, scheme).target == b"/x"
+    else:
+        with pytest.raises(ProtocolError, match="not spoken here") as caught:
+            parse_request(data, scheme)
+        assert caught.value.status == 421
+
+
+def test_options_of_no_path_is_about_the_server():
+    for target, resolved in [
+        (b"http://b", b"*"),
+        (b"http://b/", b"/"),
+        (b"http://b?x", b"/?x"),
+    ]:
+        line = b"OPTIONS " + target + b" HTTP/1.1"
+        assert get(line=line).target == resolved
 
 
 def test_absolute_form_gives_http_1_0_a_host():

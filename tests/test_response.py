@@ -85,7 +85,7 @@ def test_headers_that_are_refused(bad, before):
 def test_an_error_names_the_header():
     with pytest.raises(BadResponse, match=r"bytes, bytes.*'x-str', 'v'"):
         field_lines([(b"a", b"b"), ("x-str", "v")])
-    with pytest.raises(BadResponse, match="^c: a control character"):
+    with pytest.raises(BadResponse, match=r"^c: a control character"):
         field_lines([(b"a", b"b"), (b"c", b"evil\r\nd: e")])
     with pytest.raises(BadResponse, match="not a name"):
         field_lines([(b"a", b"b"), (b"not a name", b"d")])
@@ -172,6 +172,12 @@ def test_connection_upgrade_is_sent():
 def test_content_length_that_is_refused(value):
     with pytest.raises(BadResponse):
         Response(200, [(b"Content-Length", value)])
+
+
+def test_a_content_length_of_too_many_digits_is_blamed_itself():
+    headers = [(b"content-length", b"9" * 5000), (b"x", b"y")]
+    with pytest.raises(BadResponse, match=r"content-length: .* digits"):
+        Response(200, headers)
 
 
 @pytest.mark.parametrize("values", [(b"1", b"2"), (b"1", b"1"), (b"0", b"0")])

@@ -100,7 +100,13 @@ def value_of(source: str, chapter: Path) -> Any:
     name, *attributes = source.split(".")
     if not attributes:
         raise ValueError(f"figure {source!r}: write module.attribute")
-    value: Any = lab_of(chapter) if name == "lab" else package_module(name)
+    value: Any
+    if name == "lab":
+        value = lab_of(chapter)
+    elif name == "front":
+        value = importlib.import_module("chapters._course.front")
+    else:
+        value = package_module(name)
     for attribute in attributes:
         if not hasattr(value, attribute):
             raise ValueError(f"figure {source!r}: there is no {attribute!r}")
@@ -528,7 +534,11 @@ def draw_ladder(talk: Talk) -> tuple[Drawing, str, list[str]]:
     who = list(dict.fromkeys(n for a, b, _ in talk for n in (a, b)))
     if not 1 <= len(who) <= 4:
         raise ValueError(f"{len(who)} take part, not two to four")
-    texts = [wrapped(name_label(text), 30) for _, _, text in talk]
+    texts = [
+        [part for line in name_label(text).split("\n") if line
+         for part in wrapped(line, 30)] or [""]
+        for _, _, text in talk
+    ]  # fmt: skip
     places = ladder_columns(who, talk, texts)
     drawing = Drawing()
     for name, x in places.items():

@@ -69,8 +69,10 @@ class AsgiWalk extends HTMLElement {
     this.wires = this.moments.filter((moment) => moment.station === "wire");
     this.build();
     this.show(0);
-    // The table is what is printed.
-    addEventListener("beforeprint", () => (this.querySelector("details").open = true));
+    // For printing: what the reader opens, not what the theme opens.
+    const table = this.querySelector("details");
+    table.querySelector("summary").addEventListener("click", () =>
+      this.classList.toggle("walk-opened", !table.open));
   }
 
   build() {
@@ -93,7 +95,8 @@ class AsgiWalk extends HTMLElement {
       button("Next ▶", "Next step: right arrow", () => this.go(this.now + 1)),
       button("Next station ▶▶", "Next module, or what crosses the wire: " +
         "Shift and right arrow", () => this.station(1)),
-      this.player, this.slider);
+      this.player, this.slider,
+      make("span", "walk-keys", "keys: ← → Home End, with Shift by stations"));
     const heading = (text) => make("p", "walk-heading", text);
     const stage = make("div", "walk-stage",
       make("div", "walk-source", this.file, this.code),

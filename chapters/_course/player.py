@@ -3,7 +3,7 @@
     player_html(walk)    walk.json, loaded, as a string of HTML
 
 Inside `<asgi-walk>` stands a table of all steps, which is what a reader
-without JavaScript has, and what is printed; and the data that player.js
+without JavaScript has, and what can be printed; and the data that player.js
 plays: the steps, and the source of the functions that they visit. The source
 is read now, so that it is the true one; a record that does not fit it is
 refused.
@@ -34,6 +34,7 @@ CLASSES = {
     getattr(tokenize, "FSTRING_MIDDLE", -1): "s",
     getattr(tokenize, "FSTRING_END", -1): "s",
 }
+COLUMNS = "Step", "Where", "Line", "What happens"
 ENDS = ("returns", "raises", "yields", "waits")
 
 # A line with its number, or None where lines are left out.
@@ -61,8 +62,9 @@ def player_html(walk: dict[str, Any], package: Path = PACKAGE) -> str:
             "<details>",
             f"<summary>All {count} steps of the walk as a table</summary>",
             '<table class="walk-steps">',
-            "<thead><tr><th>Step</th><th>Where</th><th>Line</th>"
-            "<th>What happens</th></tr></thead><tbody>",
+            "<thead><tr>",
+            *(f'<th scope="col">{name}</th>' for name in COLUMNS),
+            "</tr></thead><tbody>",
             *(row(n, step) for n, step in enumerate(walk["steps"], 1)),
             "</tbody></table>",
             "</details>",

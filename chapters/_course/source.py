@@ -31,7 +31,7 @@ ORDER = """
 """.split()
 
 OTHERS = {"chapter", "output", "figure", "stops", "player"}
-OTHERS |= {"outline", "ledger"}
+OTHERS |= {"outline", "ledger", "rules"}
 MARK = "::: "
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 QUOTE = re.compile(r"(`+) ?(.+?) ?\1(?!`)\s*(.*)", re.DOTALL)

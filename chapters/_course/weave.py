@@ -161,7 +161,7 @@ class Weaver:
     # Directives, by name.
 
     def chapter(self, parent: Element, directive: Directive) -> None:
-        """Say which module the chapter is about, and what that builds on."""
+        """Say which module the chapter is about, and what that imports."""
         name = self.page.folder.name
         module = name.partition("_")[2]
         file = self.page.file(module)[0]
@@ -174,7 +174,7 @@ class Weaver:
         before = [
             self.linked(chapter_of(each), each) for each in imported(text)
         ]
-        facts.append("builds on " + (", ".join(before) or "nothing"))
+        facts.append("imports " + (", ".join(before) or "no other module"))
         items = "".join(f"<li>{fact}</li>" for fact in facts)
         self.add(parent, f'<ul class="course-head">{items}</ul>')
 
@@ -260,7 +260,9 @@ class Weaver:
         text = escape(self.page.output(directive))
         lab = self.page.shown(self.page.folder / "lab.py")
         is_open = directive.words[-1] == "open"
-        say = f"python {lab}" if is_open else "Predict first. Then open."
+        name = escape(" ".join(directive.words[1:]).removesuffix(" open"))
+        say = f"python {lab}" if is_open else "Predict first. Then open"
+        say = f"{say}: <em>{name}</em>"
         opened = ' open="open"' if is_open else ""
         self.add(
             parent,
@@ -308,7 +310,9 @@ class Weaver:
 
         if len(directive.words) != 4:
             raise CourseError('kind, source and "alternative text" are needed')
-        self.raw(parent, figure_html(*directive.words[1:], self.page.folder))
+        page = self.page
+        folder = page.folder if page.chapter else self.root / "chapters"
+        self.raw(parent, figure_html(*directive.words[1:], folder))
 
     def player(self, parent: Element, directive: Directive) -> None:
         """Play the recorded walk."""
@@ -320,7 +324,13 @@ class Weaver:
         """Show each rule with its line, its test and its paragraph."""
         from .ledger import ledger_html
 
-        self.raw(parent, ledger_html(self.root))
+        self.add(parent, ledger_html(self.root))
+
+    def rules(self, parent: Element, directive: Directive) -> None:
+        """Show the rules that the chapter teaches."""
+        from .ledger import rules_html
+
+        self.add(parent, rules_html(self.root, self.page.folder.name))
 
     def outline(self, parent: Element, directive: Directive) -> None:
         """List the program so far: modules, and their public names."""

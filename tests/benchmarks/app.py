@@ -7,8 +7,9 @@ the time that is measured is the server's own.  Four routes:
     POST /echo    collects the whole body, then sends it back
     POST /count   reads the body piece by piece, answers how long it was
     GET  /stream  1 MiB as 64 pieces of 16 KiB
+    any WebSocket sends each message back
 
-What it does not do: no routing by method, no WebSocket, no error handling.
+What it does not do: no routing by method, no error handling.
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,8 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     elif scope["type"] == "http":
         handler = ROUTES.get(scope["path"], not_found)
         await handler(receive, send)
+    elif scope["type"] == "websocket":
+        await mirror(receive, send)
 
 
 async def lifespan(receive: Receive, send: Send) -> None:
@@ -76,6 +79,17 @@ async def stream(receive: Receive, send: Send) -> None:
             "body": PIECE,
             "more_body": number < PIECES,
         })
+
+
+async def mirror(receive: Receive, send: Send) -> None:
+    """Send each message of a WebSocket back."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        if message.get("text") is not None:
+            await send({"type": "websocket.send", "text": message["text"]})
+        else:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
 
 
 async def not_found(receive: Receive, send: Send) -> None:

@@ -66,8 +66,13 @@ TARGETS = {
     "stream": Target(1.6),
     "startup": Target(0.6, at_least=False),
     "idle": Target(0.85, at_least=False),
+    "ws64": Target(2.0),
+    "ws1m": Target(0.33),
+    "wsflate": Target(0.95),
+    "wsidle": Target(0.5, at_least=False),
 }
-UNITS = {"startup": "ms", "idle": "KiB/conn"}
+UNITS = {"startup": "ms", "idle": "KiB/conn", "wsidle": "KiB/conn"}
+PACKAGES = ("uvicorn", "h11", "httptools", "uvloop", "websockets", "granian")
 FLAT_PEAK = 2048  # KiB that 100 MiB of upload may add to our memory
 OPEN_FILES = 4096  # more than enough for 1,000 connections
 
@@ -144,8 +149,8 @@ def measure(
     """Take one sample of each server."""
     if scenario == "startup":
         return [Sample(server.started_in * 1000) for server in servers]
-    if scenario == "idle":
-        return [measure_idle(server.name) for server in servers]
+    if scenario in ("idle", "wsidle"):
+        return [measure_idle(scenario, server.name) for server in servers]
     return measure_load(scenario, servers, seconds)
 
 
@@ -185,15 +190,17 @@ def cost(server: Server) -> tuple[float, int]:
     return server.cpu(), server.peak()
 
 
-def measure_idle(name: str) -> Sample:
+def measure_idle(scenario: str, name: str) -> Sample:
     """KiB for each open connection that has made one request.
+
+    For "wsidle" it is a WebSocket that has had one message echoed.
 
     This needs a process of its own: in one that has been under load, new
     connections would live in memory that old ones have left behind.
     """
     with running(name) as server:
         warm_up(server)
-        with Client("idle", server.port, 0) as client:
+        with Client(scenario, server.port, 0) as client:
             before = server.memory()
             connections = client.go()
             sleep(SETTLE)
@@ -282,7 +289,7 @@ def print_table(rows: Sequence[Row]) -> None:
 def versions() -> dict[str, str]:
     """What was compared, for whoever reads the figures later."""
     found = {"python": platform.python_version()}
-    for package in ("uvicorn", "h11", "httptools", "uvloop", "granian"):
+    for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

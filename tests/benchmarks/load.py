@@ -23,6 +23,7 @@ import signal
 import socket
 import struct
 import sys
+import zlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,12 +79,17 @@ _ga=GA1.1.1234567890.1718700000; _ga_ABCDEFGHIJ=GS1.1.1718700000.1.1.\
 
 @dataclass(frozen=True)
 class Plan:
-    """What one scenario sends, on how many connections, and awaits."""
+    """What one scenario sends, on how many connections, and awaits.
+
+    opening: for a WebSocket, the handshake.  Then the reply is a frame, and
+    its size is that of the whole frame, or 0 if it is to be read from it.
+    """
 
     pieces: Sequence[bytes]
     reply: int
     connections: int
     close: bool = False
+    opening: bytes = b""
 
     def send(self, sock: socket.socket) -> None:
         """Send one whole request."""
@@ -106,6 +112,44 @@ def upload(size: int) -> Plan:
     return Plan(pieces, len(str(size)), 1)
 
 
+def frame(first: int, payload: bytes) -> bytes:
+    """Build a client's frame; the mask is zeros, which costs us nothing.
+
+    The server cannot know that: it has to unmask all the same.
+    """
+    size = len(payload)
+    if size < 126:
+        length = bytes([128 + size])
+    elif size < 64 * KIB:
+        length = bytes([254]) + struct.pack(">H", size)
+    else:
+        length = bytes([255]) + struct.pack(">Q", size)
+    return bytes([first]) + length + bytes(4) + payload
+
+
+def handshake(extension: bytes = b"") -> bytes:
+    """Build the request that opens a WebSocket."""
+    lines = b"Upgrade: websocket\nConnection: Upgrade\n"
+    lines += b"Sec-WebSocket-Version: 13\n"
+    lines += b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n"
+    if extension:
+        lines += b"Sec-WebSocket-Extensions: %b\n" % extension
+    return head("/ws", lines)
+
+
+def deflated(message: bytes) -> bytes:
+    """Compress a message that refers to none before it."""
+    compressor = zlib.compressobj(wbits=-12)
+    data = compressor.compress(message)
+    data += compressor.flush(zlib.Z_SYNC_FLUSH)
+    return frame(0xC1, data[:-4])
+
+
+TAKEOVER = b"permessage-deflate; client_no_context_takeover"
+ITEMS = [
+    {"id": n, "name": f"item {n}", "price": n * 7.3, "tags": ["a", "b"]}
+    for n in range(18)
+]
 HELLO = Plan([head("/")], 13, 20)
 ECHO = Plan([head("/echo", length=64 * KIB) + bytes(64 * KIB)], 64 * KIB, 4)
 STREAM = Plan([head("/stream")], MIB, 1)
@@ -116,8 +160,14 @@ PLANS = {
     "echo64k": ECHO,
     "upload": upload(UPLOAD),
     "stream": STREAM,
+    "ws64": Plan([frame(0x81, b"x" * 64)], 66, 20, opening=handshake()),
+    "ws1m": Plan([frame(0x82, bytes(MIB))], MIB + 10, 1, opening=handshake()),
+    "wsflate": Plan(
+        [deflated(json.dumps(ITEMS).encode())], 0, 20,
+        opening=handshake(TAKEOVER),
+    ),
 }
-SCENARIOS = (*PLANS, "idle", "warmup")
+SCENARIOS = (*PLANS, "idle", "wsidle", "warmup")
 BUFFER = bytearray(MIB + 64 * KIB)
 
 
@@ -142,6 +192,36 @@ def connect_and_ask(port: int) -> socket.socket:
     HELLO.send(sock)
     read_first(sock, HELLO.reply)
     return sock
+
+
+def open_websocket(port: int, plan: Plan) -> socket.socket:
+    """Open a connection, shake hands, and have one message answered."""
+    sock = connect(port)
+    sock.sendall(plan.opening)
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += receive_some(sock)
+    if not data.startswith(b"HTTP/1.1 101 ") or not data.endswith(b"\r\n\r\n"):
+        raise ValueError(f"no WebSocket: {data!r}")
+    if b"deflate" in plan.opening and b"deflate" not in data:
+        raise ValueError(f"no deflate: {data!r}")
+    plan.send(sock)
+    read_frame(sock, plan)
+    return sock
+
+
+def read_frame(sock: socket.socket, plan: Plan) -> int:
+    """Read one frame of the server; return its size."""
+    size = plan.reply
+    if not size:
+        got = sock.recv(4, socket.MSG_PEEK | socket.MSG_WAITALL)
+        size = 4 + int.from_bytes(got[2:], "big")
+        if got[1] != 126:
+            size = 2 + got[1]
+    got = sock.recv_into(BUFFER, size, socket.MSG_WAITALL)
+    if got != size or BUFFER[0] & 0x80 == 0:
+        raise ValueError(f"{got} bytes for {size}: {bytes(BUFFER[:20])!r}")
+    return size
 
 
 def read_first(sock: socket.socket, reply: int) -> int:
@@ -177,6 +257,8 @@ def check_head(data: bytes, reply: int) -> int:
 
 def read_next(sock: socket.socket, plan: Plan, size: int) -> int:
     """Read one answer of a known size; size 0 means not known yet."""
+    if plan.opening:
+        return read_frame(sock, plan)
     if not size:
         return read_first(sock, plan.reply)
     check_read(sock.recv_into(BUFFER, size, socket.MSG_WAITALL), size)
@@ -263,6 +345,11 @@ def run(
     if name == "idle":
         sockets += [connect_and_ask(port) for _ in range(IDLE_CONNECTIONS)]
         return len(sockets)
+    if name == "wsidle":
+        plan = PLANS["ws64"]
+        for _ in range(IDLE_CONNECTIONS):
+            sockets.append(open_websocket(port, plan))
+        return len(sockets)
     if PLANS[name].close:
         return run_fresh(PLANS[name], port, seconds)
     return run_kept(PLANS[name], sockets, seconds)
@@ -272,7 +359,10 @@ def open_before(name: str, port: int) -> list[socket.socket]:
     """Open the connections that belong to a scenario but not to its time."""
     if name not in PLANS or PLANS[name].close:
         return []
-    return [connect_and_ask(port) for _ in range(PLANS[name].connections)]
+    plan = PLANS[name]
+    if plan.opening:
+        return [open_websocket(port, plan) for _ in range(plan.connections)]
+    return [connect_and_ask(port) for _ in range(plan.connections)]
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ STOP_LIMIT = 5.0
 
 UVICORN = (
     "uvicorn app:app --app-dir {here} --port {port} --no-access-log"
-    " --log-level warning --timeout-keep-alive 75"
+    " --log-level warning --timeout-keep-alive 75 --ws websockets"
 )
 COMMANDS = {
     "asgi_ref": (
@@ -39,6 +39,7 @@ COMMANDS = {
     "uvicorn-h11": UVICORN + " --http h11 --loop asyncio",
     "uvicorn-httptools": UVICORN + " --http httptools --loop asyncio",
     "uvicorn-uvloop": UVICORN + " --http httptools --loop uvloop",
+    "uvicorn-sansio": UVICORN + "-sansio --http h11 --loop asyncio",
     "granian": (
         "granian app:app --working-dir {here} --port {port} --no-access-log"
         " --log-level warning --interface asgi --http 1 --workers 1"
@@ -47,7 +48,8 @@ COMMANDS = {
 }
 NEEDS = {
     "asgi_ref": ("asgi_ref.__main__",),
-    "uvicorn-h11": ("uvicorn", "h11"),
+    "uvicorn-h11": ("uvicorn", "h11", "websockets"),
+    "uvicorn-sansio": ("uvicorn", "h11", "websockets"),
     "uvicorn-httptools": ("uvicorn", "httptools"),
     "uvicorn-uvloop": ("uvicorn", "httptools", "uvloop"),
     "granian": ("granian",),
@@ -105,7 +107,7 @@ def running(name: str) -> Iterator[Server]:
         begin = perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(HERE)},
+            cwd=ROOT, env=environment(),
             stdout=log, stderr=log, stdin=subprocess.DEVNULL,
         )
         server = Server(name, process, port)
@@ -154,6 +156,17 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     for pid in children:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a server.
+
+    All of them may keep compiled modules, as those that are installed have
+    them; otherwise ours alone would be compiled anew at each start.
+    """
+    kept = {**os.environ, "PYTHONPATH": str(HERE)}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept
 
 
 def free_port() -> int:

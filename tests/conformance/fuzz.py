@@ -30,7 +30,7 @@ if str(ROOT) not in sys.path:
 
 from request_table import GOOD, verdict  # noqa: E402
 
-STATUSES = {400, 414, 431, 501, 505}
+STATUSES = {400, 414, 421, 431, 501, 505}
 LONGEST = 1500  # a sample that is longer shows nothing more
 SAMPLES = [entry.data for entry in GOOD if 0 < len(entry.data) <= LONGEST]
 

@@ -214,7 +214,7 @@ for target, path, host in [
     (b"http://b/", b"/", b"b"),
     (b"http://b/x?y=z", b"/x?y=z", b"b"),
     (b"http://b?y", b"/?y", b"b"),
-    (b"https://b:8443/x", b"/x", b"b:8443"),
+    (b"http://b:8443/x", b"/x", b"b:8443"),
     (b"HTTP://B/X", b"/X", b"B"),
     (b"http://[::1]:80/x", b"/x", b"[::1]:80"),
 ]:
@@ -232,6 +232,12 @@ for target in [
     data = lines(b"GET " + target + b" HTTP/1.1", HOST)
     add(f"absolute-form {target.decode()}", "9110 4.2", data, 400)
 
+add(
+    "absolute-form of https without TLS",
+    "9110 7.4",
+    lines(b"GET https://b/ HTTP/1.1", HOST),
+    421,
+)
 add(
     "absolute-form in HTTP/1.0",
     "9112 3.2.2",

@@ -13,8 +13,8 @@ CHAPTERS = ROOT / "chapters"
 
 # Modules whose chapter is still to be written. The list only shrinks.
 TO_BE_WRITTEN = """
-    listen buffer request body response connection
     wsgi threads contract scope transport exchange lifespan server bridge
+    handshake frames deflate websocket
     demo target config
 """.split()
 

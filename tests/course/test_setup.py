@@ -30,6 +30,11 @@ def plain(text):
     return re.sub(r"\d+(\.\d+)*", "0", text).split()
 
 
+def stops(text):
+    """Return where the debugger stood: these numbers must be the true ones."""
+    return re.findall(r"\w+\.py\(\d+\)parse_\w+\(\)", text)
+
+
 class Debugger:
     """The server in pdb; what is typed is echoed, as a terminal does."""
 
@@ -99,6 +104,7 @@ def test_the_session_on_the_page():
             debugger.play(commands(after), " ms\n")
             assert client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
         assert plain(debugger.said) == plain(after)
+        assert stops(debugger.said) == stops(after)
     finally:
         debugger.process.kill()
         debugger.process.communicate()

@@ -341,7 +341,7 @@ def test_output_as_html(weave):
     folded, unfolded = weave(
         "::: output first try\n\nThen:\n\n::: output fixed open"
     ).split("Then:")
-    assert "Predict first. Then open." in folded
+    assert "Predict first. Then open: <em>" in folded
     assert "1 &lt; 2" in folded
     assert ' open="' not in folded
     assert ' open="' in unfolded

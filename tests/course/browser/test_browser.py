@@ -250,3 +250,79 @@ def test_errors_and_requests_are_seen(browser, site):
     browser.evaluate("1")
     assert "127.0.0.1:9" in requests(browser.events)
     assert any("seen" in error for error in errors(browser.events))
+
+
+def test_a_line_in_a_table_of_rules_is_not_broken(browser, site):
+    url, pages = site
+    lines = (
+        "[...document.querySelectorAll('.course-ledger td:nth-child(2) a')]"
+        ".filter(a => a.textContent.includes('.py:'))"
+    )
+    broken, seen = [], 0
+    for page in pages:
+        browser.open(url + page, settle=0)
+        seen += browser.evaluate(f"{lines}.length")
+        for width in (*WIDTHS, 1200):
+            browser.resize(width)
+            more = f"{lines}.filter(a => a.getClientRects().length > 1)"
+            names = browser.evaluate(f"{more}.map(a => a.textContent)")
+            broken += [f"{page} at {width}: {name}" for name in names]
+    assert seen
+    assert not broken
+
+
+WALK = "document.querySelector('asgi-walk')"
+
+
+def key(browser, name, modifiers=0):
+    """Press a key and let it go."""
+    press = {"key": name, "code": name, "modifiers": modifiers}
+    browser("Input.dispatchKeyEvent", type="keyDown", **press)
+    browser("Input.dispatchKeyEvent", type="keyUp", **press)
+
+
+def test_the_player_is_played_by_keys(browser, site):
+    url, pages = site
+    page = next(page for page in pages if page.endswith("_request"))
+    browser.open(url + page)
+    browser.resize(WIDTHS[-1])
+    browser.evaluate(f"{WALK}.querySelector('button').focus()")
+
+    def step():
+        says = browser.evaluate(
+            f"{WALK}.querySelector('[role=status]').textContent"
+        )
+        _, number, _, count, *_ = says.replace(":", "").split()
+        return int(number), int(count)
+
+    first, count = step()
+    seen = [first]
+    for name, shift in [
+        ("ArrowRight", 0),
+        ("ArrowLeft", 0),
+        ("ArrowRight", 8),
+        ("End", 0),
+        ("Home", 0),
+    ]:
+        key(browser, name, shift)
+        seen.append(step()[0])
+    assert (seen[0], seen[1], seen[2], seen[5]) == (1, 2, 1, 1)
+    assert 1 < seen[3] < count
+    assert seen[4] == count
+
+
+def test_a_walk_is_printed_if_the_reader_opened_it(browser, site):
+    url, pages = site
+    page = next(page for page in pages if page.endswith("_request"))
+    browser.open(url + page)
+    browser("Emulation.setEmulatedMedia", media="print")
+    try:
+        height = f"{WALK}.getBoundingClientRect().height"
+        # The theme does this to all that is folded.
+        browser.evaluate(f"{WALK}.querySelector('details').open = true")
+        assert browser.evaluate(height) == 0
+        browser.evaluate(f"{WALK}.querySelector('details').open = false")
+        browser.evaluate(f"{WALK}.querySelector('summary').click()")
+        assert browser.evaluate(height) > 0
+    finally:
+        browser("Emulation.setEmulatedMedia", media="")
