@@ -23,6 +23,10 @@ from .target import nearest
 Add = Callable[..., argparse.Action]
 
 INTERFACES = ("auto", "asgi3", "asgi2", "wsgi")
+ASGI_ONLY = (
+    *("lifespan", "limit_concurrency", "ws_max_size", "ws_ping_interval"),
+    *("ws_ping_timeout", "ws_per_message_deflate"),
+)
 LEVELS = ("critical", "error", "warning", "info", "debug")
 COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 
@@ -106,8 +110,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         refuse_unknown(p, unknown[0])
     if options.threads and options.interface != "wsgi":
         p.error("argument --threads: only with --interface wsgi")
+    if options.interface == "wsgi":
+        refuse_asgi_only(p, options)
     options.root_path = options.root_path.rstrip("/")
     return options
+
+
+def refuse_asgi_only(
+    p: argparse.ArgumentParser, options: argparse.Namespace
+) -> None:
+    """End with status 2 if a flag means nothing to the blocking server."""
+    for name in ASGI_ONLY:
+        if getattr(options, name) != p.get_default(name):
+            flag = name.replace("_", "-")
+            p.error(f"argument --{flag}: not with --interface wsgi")
 
 
 def refuse_unknown(p: argparse.ArgumentParser, word: str) -> NoReturn:

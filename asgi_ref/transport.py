@@ -196,7 +196,7 @@ class MemoryTransport:
 def address(name: Any) -> Address:
     """Return a socket's name as (host, port), or (path, None), or None."""
     if isinstance(name, tuple):
-        return name[0], name[1]
+        return name[:2]  # of IPv4 it is all, and not copied
     return (name, None) if isinstance(name, str) and name else None
 
 

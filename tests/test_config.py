@@ -157,6 +157,20 @@ def test_a_second_app(capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        ("--lifespan on", "--lifespan"),
+        ("--limit-concurrency 3", "--limit-concurrency"),
+        ("--ws-ping-interval 3", "--ws-ping-interval"),
+        ("--no-ws-per-message-deflate", "--ws-per-message-deflate"),
+    ],
+)
+def test_a_flag_that_means_nothing_to_wsgi_is_refused(capsys, arguments, flag):
+    text = refusal(capsys, "--interface", "wsgi", *arguments.split())
+    assert f"argument {flag}: not with --interface wsgi" in text
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         "--port http",
