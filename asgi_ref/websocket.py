@@ -107,7 +107,10 @@ class WebSocket:
             if self.end is not None or self.state == "closed":
                 return await self._disconnect()
             if self._more and self._reads:
-                await self._use_rest()
+                # It came before the 101, and the watcher is past it.
+                ping = self._next()
+                if ping is not None:
+                    await self._answer(ping)
             elif self._watcher is not None or self._reads:
                 await self._wait()
             else:
@@ -224,18 +227,15 @@ class WebSocket:
                 await self._take_turns()
             else:
                 self._take_in(await self._transport.read())
-            await self._use_rest()
+            ping = self._next()
+            if ping is not None:
+                await self._answer(ping)
         except OSError:  # TimeoutError: the server stops, the client is late
             self._take_in(b"")
         finally:
             self._reads = False
             if self._change is not None:
                 self._tell()
-
-    async def _use_rest(self) -> None:
-        ping = self._next()
-        if ping is not None:
-            await self._answer(ping)
 
     def _take_in(self, data: bytes) -> None:
         self._heard = True
