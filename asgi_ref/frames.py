@@ -88,9 +88,6 @@ class Expects(StrEnum):
     NOTHING = "nothing after Close"
 
 
-# Python 3.11 finds a global ten times sooner than a member of an enum.
-BETWEEN = Expects.MESSAGE
-
 # (what is expected, first byte) to what is expected afterwards. Reserved
 # bits and opcodes, control frames in pieces: whatever is not here is refused.
 ORDER = {
@@ -167,7 +164,7 @@ class Frames:
         """
         try:
             between = self._first < 0 and self._at == 0
-            if between and self.expects is BETWEEN:
+            if between and self.expects is Expects.MESSAGE:
                 message = short_message(self.unread, self._short)
                 if message is not None:
                     self.unread = b""
