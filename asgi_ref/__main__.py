@@ -50,12 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
         guess = options.interface == "auto"
         app = target.load(name, options.app_dir, options.factory, guess)
         if options.interface == "wsgi":
-            target.require_wsgi(name, app)
-        sock = bind(options)
-        if options.interface == "wsgi":
-            announce(sock, f"{name}  (WSGI, {where(name)})")
-            _serve_wsgi(app, options, sock)
+            _serve_wsgi(name, app, options)
             return 0
+        sock = bind(options)
         app, version = as_asgi3(app, options.interface)
         announce(sock, f"{name}  (ASGI {version}, {where(name)})")
         asyncio.run(_serve(app, config.settings(options), sock))
@@ -118,9 +115,12 @@ async def _serve(app: App, settings: Settings, sock: socket) -> None:
         listen.close(sock, address)
 
 
-def _serve_wsgi(app: Any, options: Namespace, sock: socket) -> None:
+def _serve_wsgi(name: str, app: Any, options: Namespace) -> None:
     from . import threads  # most servers start without it
 
+    target.require_wsgi(name, app)
+    sock = bind(options)
+    announce(sock, f"{name}  (WSGI, {where(name)})")
     settings = vars(config.settings(options))
     if options.threads:
         settings["threads"] = options.threads

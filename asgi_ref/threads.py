@@ -324,6 +324,8 @@ class Server:
             return
         except OSError as error:  # too many open files, for example
             log.error("accept    %s", error)
+            # The client stays in the queue, and `select` would return at
+            # once, again and again, until there is room for it.
             return time.sleep(SWEEP_EVERY)
         client.setblocking(True)
         if not self._has_room():

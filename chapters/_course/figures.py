@@ -248,14 +248,18 @@ def width_of(text: str, code: bool) -> float:
 
 
 def wrapped(text: str, width: int = LABEL, indent: str = "") -> list[str]:
-    """Return a text in lines; only words that are too long are longer."""
-    return textwrap.wrap(
-        text,
+    """Return a text in lines; its own ends of line stay.
+
+    Only words that are too long make a line longer.
+    """
+    wrapper = textwrap.TextWrapper(
         width,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
-    ) or [""]
+    )
+    lines = [part for line in text.split("\n") for part in wrapper.wrap(line)]
+    return lines or [""]
 
 
 # Tables of states.
@@ -534,11 +538,7 @@ def draw_ladder(talk: Talk) -> tuple[Drawing, str, list[str]]:
     who = list(dict.fromkeys(n for a, b, _ in talk for n in (a, b)))
     if not 1 <= len(who) <= 4:
         raise ValueError(f"{len(who)} take part, not two to four")
-    texts = [
-        [part for line in name_label(text).split("\n") if line
-         for part in wrapped(line, 30)] or [""]
-        for _, _, text in talk
-    ]  # fmt: skip
+    texts = [wrapped(name_label(text), 30) for _, _, text in talk]
     places = ladder_columns(who, talk, texts)
     drawing = Drawing()
     for name, x in places.items():
