@@ -39,9 +39,10 @@ CLOSE, PING, PONG = 0x8, 0x9, 0xA
 OPCODE = 0x0F  # these bits of it
 OPCODES = {CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG}
 
-# The second byte: the mask bit and a length; these two mean "more follows".
+# The second byte: the mask bit and a length. 126 means that two bytes follow
+# with the real one, 127 eight.
 MASKED = 0x80
-TWO_BYTES, EIGHT_BYTES = MASKED | 126, MASKED | 127
+TWO_BYTES = MASKED | 126
 LONGEST_HEAD = 14
 
 # Close codes that may be sent (7.4; the registry has added 1012 to 1014).
