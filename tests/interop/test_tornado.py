@@ -58,7 +58,7 @@ def test_a_client_that_leaves(server, client):
     )
 
 
-def test_a_websocket_is_not_possible_this_way(client):
+def test_a_websocket_is_not_possible_this_way(client, server):
     fields = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
@@ -66,3 +66,5 @@ def test_a_websocket_is_not_possible_this_way(client):
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
     assert client.get("/socket", headers=fields).status_code == 500
+    # What the server says of it must have come before it is told to stop.
+    server.wait_for(lambda: "GET /socket  500" in server.log, "its line")
