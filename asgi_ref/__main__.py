@@ -8,14 +8,18 @@ application, the server, and the handlers of other protocols.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from errno import EMFILE, ENFILE
+from itertools import count
 from socket import socket
+from threading import Timer
 from typing import Any
 
 from . import __version__, config, listen, target
@@ -32,6 +36,10 @@ async def websocket(conversation: Conversation, request: Request) -> None:
     await handler(conversation, request)
 
 
+log = logging.getLogger("asgi_ref")
+
+FORCED = 2.0  # seconds after the second signal
+
 UPGRADES: dict[bytes, Upgrade] = {b"websocket": websocket}
 
 
@@ -46,16 +54,21 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.env_file:
             config.load_env(options.env_file)
+    except OSError as error:
+        return fail(2, str(error))
+    try:
         name = options.app or "asgi_ref.demo:app"
+        name += "" if ":" in name else ":app"  # and it is shown so
         guess = options.interface == "auto"
         app = target.load(name, options.app_dir, options.factory, guess)
         if options.interface == "wsgi":
             _serve_wsgi(name, app, options)
             return 0
+        target.check_interface(name, app, options.interface)
         sock = bind(options)
         app, version = as_asgi3(app, options.interface)
         announce(sock, f"{name}  (ASGI {version}, {where(name)})")
-        asyncio.run(_serve(app, config.settings(options), sock))
+        asyncio.run(_serve_alone(app, config.settings(options), sock))
     except KeyboardInterrupt:
         return 0
     except target.TargetError as error:
@@ -105,14 +118,56 @@ def announce(sock: socket, what: str) -> None:
     sys.stdout.flush()
 
 
-async def _serve(app: App, settings: Settings, sock: socket) -> None:
+async def _serve_alone(app: App, settings: Settings, sock: socket) -> None:
+    asyncio.get_running_loop().set_exception_handler(on_loop_error)
+    force(await _serve(app, settings, sock))
+
+
+async def _serve(app: App, settings: Settings, sock: socket) -> Server:
     server = Server(app, settings, UPGRADES)
     address = sock.getsockname()
-    on_signals(server.stop)
-    try:
-        await server.serve(sock)
-    finally:
-        listen.close(sock, address)
+    with on_signals(stopper(server)):
+        try:
+            await server.serve(sock)
+        finally:
+            listen.close(sock, address)
+    return server
+
+
+def on_loop_error(
+    loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+) -> None:
+    """Say in one line what asyncio would say in many, again and again."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
+        log.error("accept    %s; retrying", error)
+    else:
+        loop.default_exception_handler(context)
+
+
+def stopper(server: Server) -> Callable[[], None]:
+    """Return what a signal calls: the first ends the server in good order.
+
+    The second one forces. If the application does not even let that happen,
+    because it never waits or catches what should end it, the process ends.
+    """
+    loop, calls = asyncio.get_running_loop(), count(1)
+
+    def stop() -> None:
+        loop.call_soon_threadsafe(server.stop)
+        if next(calls) == 2:
+            timer = Timer(FORCED, force, [server])
+            timer.daemon = True
+            timer.start()
+
+    return stop
+
+
+def force(server: Server) -> None:
+    """End the process if the application holds on to what has ended."""
+    if busy := server.busy():
+        print(f"forced: {busy} did not let go", file=sys.stderr, flush=True)
+        os._exit(0)
 
 
 def _serve_wsgi(name: str, app: Any, options: Namespace) -> None:
@@ -145,14 +200,26 @@ async def serve(
 
     Raises TargetError, CannotListen, StartupFailed.
     """
-    name = app if isinstance(app, str) else type(app).__name__
-    app = target.load(app) if isinstance(app, str) else app
-    target.require_app(name, app)
+    said = Settings(**settings)
+    name, app, version = prepare(app)
     sock = listen.listen(host, port)
     config.set_up_logging("info", None)
-    app, version = as_asgi3(app)
     announce(sock, f"{name}  (ASGI {version})")
-    await _serve(app, Settings(**settings), sock)
+    await _serve(app, said, sock)
+
+
+def prepare(app: Any) -> tuple[str, App, int]:
+    """Return the name of an application, itself, and the ASGI it speaks.
+
+    app: an application or "module:attribute".
+
+    Raises TargetError.
+    """
+    name = getattr(app, "__qualname__", type(app).__name__)
+    if isinstance(app, str):
+        name, app = app, target.load(app)
+    target.require_app(name, app)
+    return name, *as_asgi3(app)
 
 
 def run(
@@ -170,14 +237,14 @@ async def running(
 
     async with running(app) as url: ...   url is "http://127.0.0.1:54321"
 
-    Raises CannotListen, StartupFailed.
+    Raises TargetError, CannotListen, StartupFailed.
     """
+    server = Server(prepare(app)[1], Settings(**settings), UPGRADES)
     sock = listen.listen(host, port)
-    server = Server(as_asgi3(app)[0], Settings(**settings), UPGRADES)
     task = asyncio.create_task(server.serve(sock))
     ready = asyncio.create_task(server.ready.wait())
-    await asyncio.wait({task, ready}, return_when="FIRST_COMPLETED")
     try:
+        await asyncio.wait({task, ready}, return_when="FIRST_COMPLETED")
         if task.done():
             await task
         yield listen.url(sock)

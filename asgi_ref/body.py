@@ -179,11 +179,7 @@ def body_of(request: Request) -> LengthBody | ChunkedBody | None:
     """
     length = request.fields.get(b"content-length")
     if b"transfer-encoding" not in request.fields:
-        if length is None or length == b"0":
-            return None
-        if CONTENT_LENGTH.fullmatch(length) is None:
-            raise ProtocolError(400, "Content-Length is not one number")
-        return LengthBody(int(length)) if int(length) else None
+        return None if length is None else body_of_length(length)
     if length is not None:
         raise ProtocolError(400, "Content-Length and Transfer-Encoding")
     if request.version == "1.0":
@@ -194,3 +190,13 @@ def body_of(request: Request) -> LengthBody | ChunkedBody | None:
     if codings[-1] != b"chunked" or codings.count(b"chunked") > 1:
         raise ProtocolError(400, "Transfer-Encoding does not end in chunked")
     raise ProtocolError(501, "a transfer coding that is not known here")
+
+
+def body_of_length(length: bytes) -> LengthBody | None:
+    """Return the body for a Content-Length; None if it is 0.
+
+    Raises ProtocolError.
+    """
+    if CONTENT_LENGTH.fullmatch(length) is None:
+        raise ProtocolError(400, "Content-Length is not one number")
+    return LengthBody(int(length)) if int(length) else None

@@ -78,12 +78,23 @@ class AsgiFromWsgi:
             raise ContractError(f"a WSGI application knows no {scope['type']}")
         crossing = Crossing(asyncio.get_running_loop(), receive, send)
         environ = environ_of(scope, crossing.more)
-        work = Gateway(crossing).run, self._app, environ
+        work = answer, Gateway(crossing), self._app, environ
         call = copy_context().run
         try:
             await crossing.loop.run_in_executor(self._pool, call, *work)
         finally:  # we may be cancelled; it must not wait for us any more
             crossing.over = True
+
+
+def answer(gateway: Gateway, app: WsgiApp, environ: Environ) -> None:
+    """Run a WSGI application in a thread, for a coroutine that waits.
+
+    Raises what it raises; but a future cannot raise StopIteration.
+    """
+    try:
+        gateway.run(app, environ)
+    except StopIteration as error:
+        raise RuntimeError("the application raised StopIteration") from error
 
 
 class Crossing:
@@ -280,7 +291,6 @@ def scope_of(environ: Environ) -> Scope:
         "method": environ["REQUEST_METHOD"],
         "scheme": environ["wsgi.url_scheme"],
         "path": path.decode("utf-8", "replace"),
-        "raw_path": quote(path).encode(),
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
         "root_path": root_path.decode("utf-8", "replace"),
         "headers": [(k.encode(), v.encode("latin-1")) for k, v in headers],

@@ -34,7 +34,7 @@ class Buffer:
     __slots__ = ("_data", "_searched")
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._data: bytes | bytearray = b""
         # Everything before this position was searched in vain. Without it a
         # head that drips in byte by byte costs quadratic time.
         self._searched = 0
@@ -44,7 +44,10 @@ class Buffer:
 
     def append(self, data: bytes) -> None:
         """Add bytes that have just arrived."""
-        self._data += data
+        if self._data:
+            self._growing().extend(data)
+        else:
+            self._data = data
 
     def peek(self, count: int) -> bytes:
         """Return the next bytes; they are not taken."""
@@ -57,12 +60,18 @@ class Buffer:
     def take(self, limit: int) -> bytes:
         """Remove and return the next bytes: `limit`, or all if fewer."""
         self._searched = 0
-        if limit >= len(self._data):  # all of it: copy once, not twice
-            taken, self._data = bytes(self._data), bytearray()
+        if limit >= len(self._data):
+            taken, self._data = bytes(self._data), b""
             return taken
-        taken = bytes(self._data[:limit])
-        del self._data[:limit]
+        data = self._growing()
+        taken = bytes(data[:limit])
+        del data[:limit]
         return taken
+
+    def _growing(self) -> bytearray:
+        if isinstance(self._data, bytes):
+            self._data = bytearray(self._data)
+        return self._data
 
     def take_through(self, end: re.Pattern[bytes], limit: int) -> bytes | None:
         """Remove and return the bytes up to and with the first `end`.

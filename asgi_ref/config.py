@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import __version__
-from .response import BadResponse, field_lines
+from .response import BadResponse, OwnLines
 from .server import Settings
 from .target import nearest
 
@@ -27,6 +28,22 @@ ASGI_ONLY = (
     *("lifespan", "limit_concurrency", "ws_max_size", "ws_ping_interval"),
     *("ws_ping_timeout", "ws_per_message_deflate"),
 )
+# Flags that are meant to come, and what to do until then.
+LATER = {
+    "--reload --reload-dir --reload-include --reload-exclude"
+    " --reload-delay": "; restart by hand",
+    "--workers": "; start several, each on its own port, behind a proxy",
+    "--ssl-certfile --ssl-keyfile --ssl-keyfile-password --ssl-ca-certs"
+    " --ssl-cert-reqs": "; put a proxy that speaks TLS in front",
+    "--middleware": "; wrap the app in its own file",
+    "--trace --step --check --watchdog --proxy-headers --no-proxy-headers"
+    " --forwarded-allow-ips --limit-max-requests doctor": "",
+}
+UVICORN = """
+    --http --http2 --loop --ws --ws-max-queue --log-config --ssl-version
+    --ssl-ciphers --h11-max-incomplete-event-size --reset-contextvars
+    --timeout-worker-healthcheck --limit-max-requests-jitter
+""".split()
 LEVELS = ("critical", "error", "warning", "info", "debug")
 COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 
@@ -35,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     p = argparse.ArgumentParser(
         prog="python -m asgi_ref",
+        usage="%(prog)s [APP] [FLAGS]    (--help shows the flags)",
         description="Serve an ASGI or WSGI application; without APP, a demo.",
         allow_abbrev=False,
     )
@@ -47,6 +65,10 @@ def parser() -> argparse.ArgumentParser:
     add_limits(p.add_argument_group("limits (bytes, seconds)").add_argument)
     add_websocket(p.add_argument_group("WebSocket").add_argument)
     add_output(p.add_argument_group("what is sent and shown").add_argument)
+    for action in p._actions:
+        value = getattr(Settings, action.dest, None)
+        if type(value) in (int, float):
+            action.help = f"{action.help} (default: {value:.10g})"
     return p
 
 
@@ -54,10 +76,15 @@ def add_application(add: Add) -> None:
     """Add the flags about the application."""
     add("--app-dir", default=".", metavar="DIR", help="where to look for APP")
     add("--factory", action="store_true", help="call APP to get the app")
-    add("--interface", choices=INTERFACES, default="auto")
-    add("--lifespan", choices=("auto", "on", "off"), default="auto")
-    add("--root-path", default="", metavar="PATH")
-    add("--env-file", metavar="FILE", help="set KEY=VALUE lines first")
+    what = "how APP is called; default: auto, seen from its arguments"
+    add("--interface", choices=INTERFACES, default="auto", help=what)
+    what = "tell APP of start and end; default: auto, if it knows them"
+    choices = "auto", "on", "off"
+    add("--lifespan", choices=choices, default="auto", help=what)
+    what = "the part of each path before APP's own, as in /api"
+    add("--root-path", default="", metavar="PATH", help=what)
+    what = "set KEY=VALUE lines first"
+    add("--env-file", type=existing, metavar="FILE", help=what)
 
 
 def add_address(add: Add) -> None:
@@ -66,32 +93,42 @@ def add_address(add: Add) -> None:
     add("--port", type=port, default=8000, help="0: any free one")
     add("--uds", metavar="PATH", help="a unix socket instead")
     add("--fd", type=int, help="an open listening socket instead")
-    add("--backlog", type=positive, default=2048)
+    add("--backlog", type=backlog, default=2048, help="clients that may wait")
 
 
 def add_limits(add: Add) -> None:
     """Add the flags about limits."""
-    add("--limit-head", type=positive, metavar="BYTES")
-    add("--limit-concurrency", type=positive, metavar="CONNECTIONS")
-    add("--threads", type=positive, help="with --interface wsgi")
-    add("--timeout-header", type=seconds, metavar="SECONDS")
-    add("--timeout-keep-alive", type=seconds, metavar="SECONDS")
-    add("--timeout-graceful-shutdown", type=seconds, metavar="SECONDS")
-    add("--no-timeouts", dest="timeouts", action="store_false", default=None)
+    time = {"type": seconds, "metavar": "SECONDS"}
+    what = "a request's line and headers"
+    add("--limit-head", type=positive, metavar="BYTES", help=what)
+    what = "above it the answer is 503 (default: no limit)"
+    add("--limit-concurrency", type=positive, metavar="N", help=what)
+    what = "with --interface wsgi: connections at a time (default: 40)"
+    add("--threads", type=positive, metavar="N", help=what)
+    add("--timeout-header", **time, help="until a request's headers are here")
+    add("--timeout-keep-alive", **time, help="until the next request")
+    what = "for requests to finish after Ctrl+C"
+    add("--timeout-graceful-shutdown", **time, help=what)
+    flag: dict[str, Any] = {"action": "store_false", "default": None}
+    what = "a client may take its time, as under a debugger"
+    add("--no-timeouts", dest="timeouts", **flag, help=what)
 
 
 def add_websocket(add: Add) -> None:
     """Add the flags about WebSocket."""
-    add("--ws-max-size", type=positive, metavar="BYTES")
-    add("--ws-ping-interval", type=seconds, metavar="SECONDS", help="0: never")
-    add("--ws-ping-timeout", type=seconds, metavar="SECONDS", help="0: none")
+    time = {"type": seconds, "metavar": "SECONDS"}
+    add("--ws-max-size", type=positive, metavar="BYTES", help="a message")
+    add("--ws-ping-interval", **time, help="0: never")
+    what = "for the answer to a ping; 0: none"
+    add("--ws-ping-timeout", **time, help=what)
     add("--ws-per-message-deflate", action=argparse.BooleanOptionalAction)
 
 
 def add_output(add: Add) -> None:
     """Add the flags about responses and the log."""
     flag = argparse.BooleanOptionalAction
-    add("--header", dest="headers", action="append", type=header)
+    shown = {"metavar": '"Name: value"', "help": "for every response"}
+    add("--header", dest="headers", action="append", type=header, **shown)
     add("--server-header", action=flag)
     add("--date-header", action=flag)
     add("--access-log", action=flag)
@@ -107,12 +144,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     p = parser()
     options, unknown = p.parse_known_args(arguments)
     if unknown:
-        refuse_unknown(p, unknown[0])
+        doctor = options.app == "doctor"
+        refuse_unknown(p, "doctor" if doctor else unknown[0])
     if options.threads and options.interface != "wsgi":
         p.error("argument --threads: only with --interface wsgi")
     if options.interface == "wsgi":
         refuse_asgi_only(p, options)
-    options.root_path = options.root_path.rstrip("/")
+    root_path = options.root_path.strip("/")
+    options.root_path = f"/{root_path}" if root_path else ""
     return options
 
 
@@ -128,9 +167,21 @@ def refuse_asgi_only(
 
 def refuse_unknown(p: argparse.ArgumentParser, word: str) -> NoReturn:
     """End with status 2, naming the flag that was probably meant."""
+    flag = word.partition("=")[0]
+    if missing := not_there(flag):
+        p.error(missing)
     flags = [flag for action in p._actions for flag in action.option_strings]
-    near = nearest(word.partition("=")[0], flags)
-    p.error(f"unknown: {word}" + (f" (did you mean {near}?)" if near else ""))
+    near = nearest(flag, flags + " ".join(LATER).split(), 0.7)
+    meant = f" (did you mean {near}?) {not_there(near)}" if near else ""
+    p.error(f"unknown: {word}{meant}".rstrip())
+
+
+def not_there(flag: str) -> str:
+    """Say what is known about a flag that is not there, or ""."""
+    for flags, advice in LATER.items():
+        if flag in flags.split():
+            return f"{flag} is not there yet{advice}"
+    return f"{flag}: only uvicorn has it" if flag in UVICORN else ""
 
 
 def settings(options: argparse.Namespace) -> Settings:
@@ -161,6 +212,21 @@ def positive(text: str) -> int:
     return number
 
 
+def backlog(text: str) -> int:
+    """Return a number for listen(), which takes a C int; or ValueError."""
+    number = positive(text)
+    if number >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text} is too large")
+    return number
+
+
+def existing(path: str) -> str:
+    """Return a path that is there."""
+    if not os.path.exists(path):
+        raise argparse.ArgumentTypeError(f"no such file: {path}")
+    return path
+
+
 def seconds(text: str) -> float:
     """Return a time of 0 or more; ValueError otherwise."""
     number = float(text)
@@ -176,7 +242,7 @@ def header(text: str) -> tuple[bytes, bytes]:
         raise argparse.ArgumentTypeError(f'"{text}" is not "Name: value"')
     pair = name.strip().encode("latin-1"), value.strip().encode("latin-1")
     try:
-        field_lines([pair])
+        OwnLines([pair])
     except BadResponse as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return pair
@@ -185,15 +251,36 @@ def header(text: str) -> tuple[bytes, bytes]:
 def load_env(path: str) -> None:
     """Set environment variables from KEY=VALUE lines; set ones stay.
 
-    Raises OSError.
+    Raises OSError: no such file, or the line that makes no sense.
     """
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            line = line.strip().removeprefix("export ")
-            key, equals, value = line.partition("=")
-            if equals and not key.startswith("#"):
-                value = value.strip().strip("'\"")
-                os.environ.setdefault(key.strip(), value)
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                set_variable(line.decode("utf-8-sig").strip())
+            except ValueError as error:
+                place = f"{path}, line {number}"
+                raise OSError(f"{place}: {error}") from None
+
+
+def set_variable(line: str) -> None:
+    """Set an environment variable from KEY=VALUE.
+
+    Raises ValueError: it has no name, or a NUL.
+    """
+    key, equals, value = line.removeprefix("export ").partition("=")
+    if not equals or key.startswith("#"):
+        return
+    if not key.strip():
+        raise ValueError('no name before the "="')
+    os.environ.setdefault(key.strip(), unquoted(value))
+
+
+def unquoted(value: str) -> str:
+    """Return what is in the quotes; without quotes, what is no comment."""
+    quote = value.strip()[:1]
+    if quote in ("'", '"') and value.count(quote) > 1:
+        return value.split(quote)[1]
+    return re.split(r"\s#", value)[0].strip()
 
 
 class Lines(logging.Formatter):

@@ -166,7 +166,7 @@ class Connection:
             head = None
         if head is None or head.startswith(TLS_HANDSHAKE):
             return self._no_head(head or self.buffer.peek(1))
-        request = parse_request(head, self.scheme)
+        self.request = request = parse_request(head, self.scheme)
         self._incoming = body_of(request)
         if self._incoming is None:
             self.reading = READING[self.reading, "request without body"]
@@ -174,7 +174,6 @@ class Connection:
             self.reading = READING[self.reading, "request"]
             self._awaits_continue = request.expects_continue
         self.writing = WRITING[self.writing, "request"]
-        self.request = request
         self.keep_alive = self.keep_alive and request.keep_alive
         return request
 
@@ -200,6 +199,8 @@ class Connection:
     def _next_piece(self) -> bytes | Signal:
         assert self._incoming is not None
         data = self._incoming.take(self.buffer)
+        if data:  # it was not waited for
+            self._awaits_continue = False
         if self._incoming.complete:
             self.reading = READING[self.reading, "end of body"]
         elif not data:
@@ -297,6 +298,13 @@ class Connection:
         """Whether the response under way has no body, whatever is sent."""
         return self._outgoing.silent
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether only the end of the connection ends the body under way."""
+        response = self._outgoing
+        known = response.silent or response.chunked
+        return not known and response.length is None
+
     def take_back(self) -> None:
         """Unsay a head that was made but never written."""
         if self.writing is Writing.BODY:
@@ -304,16 +312,17 @@ class Connection:
 
     @property
     def read_out(self) -> bool:
-        """Whether nothing more of what was announced is to be read."""
-        return self.reading is Reading.DONE and not self.buffer
+        """Whether the client sends nothing more, as far as it has said."""
+        done = self.reading is Reading.DONE and not self.buffer
+        return self._eof or (done and not self.request.keep_alive)
 
     def next_cycle(self) -> bool:
         """Make ready for the next request; False if there can be none."""
-        done = self.reading is Reading.DONE and self.writing is Writing.DONE
-        if not (done and self.keep_alive):
+        reading = READING.get((self.reading, "next cycle"))
+        writing = WRITING.get((self.writing, "next cycle"))
+        if not (reading and writing and self.keep_alive):
             return False
-        self.reading = READING[self.reading, "next cycle"]
-        self.writing = WRITING[self.writing, "next cycle"]
+        self.reading, self.writing = reading, writing
         # An idle connection waits for minutes: it should hold nothing.
         self.request, self._outgoing = UNREADABLE, NO_RESPONSE
         self._incoming = None

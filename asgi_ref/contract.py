@@ -16,7 +16,8 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, NoReturn
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -48,22 +49,31 @@ class Keys:
     """
 
     def __init__(self, *keys: Key, flag: str = "") -> None:
-        self.names = [key.name for key in keys]
-        self.types = [key.types for key in keys]
-        self.defaults = [key.default for key in keys]
+        self.keys = keys
         self.flag = flag
 
 
-class Contract(NamedTuple):
-    """One protocol: messages in both directions, and the order of sends.
+class Order(dict[tuple[str, str], str]):
+    """(state, event) to next state; whatever is not in it is refused.
 
-    order: (state, event) to state. An event is a message's type, with
-    " + " and its flag if that is set.
+    An event is a message's type, with " + " and its flag if that is set.
     """
+
+    def __missing__(self, key: tuple[str, str]) -> NoReturn:
+        allowed = [event for state, event in self if state == key[0]]
+        raise ContractError(
+            f"send() of {key[1]}, state: {key[0]};"
+            f" allowed here: {', '.join(allowed) or 'nothing more'}"
+        )
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One protocol: messages in both directions, and the order of sends."""
 
     receive: dict[str, Keys]
     send: dict[str, Keys]
-    order: dict[tuple[str, str], str]
+    order: Order
 
 
 BYTES = (bytes, bytearray, memoryview)
@@ -96,25 +106,27 @@ HTTP = Contract(
         "http.response.pathsend": Keys(Key("path", (str,))),
         "http.response.trailers": TRAILERS,
     },
-    order={
-        ("nothing sent", "http.response.start"): "started",
-        ("started", "http.response.early_hint"): "started",
-        ("started", "http.response.body + more_body"): "sending",
-        ("started", "http.response.body"): "complete",
-        ("started", "http.response.pathsend"): "complete",
-        ("sending", "http.response.early_hint"): "sending",
-        ("sending", "http.response.body + more_body"): "sending",
-        ("sending", "http.response.body"): "complete",
-        ("nothing sent", "http.response.start + trailers"): "promised",
-        ("promised", "http.response.early_hint"): "promised",
-        ("promised", "http.response.body + more_body"): "promised",
-        ("promised", "http.response.body"): "trailers due",
-        (
-            "trailers due",
-            "http.response.trailers + more_trailers",
-        ): "trailers due",
-        ("trailers due", "http.response.trailers"): "complete",
-    },
+    order=Order(
+        {
+            ("nothing sent", "http.response.start"): "started",
+            ("started", "http.response.early_hint"): "started",
+            ("started", "http.response.body + more_body"): "sending",
+            ("started", "http.response.body"): "complete",
+            ("started", "http.response.pathsend"): "complete",
+            ("sending", "http.response.early_hint"): "sending",
+            ("sending", "http.response.body + more_body"): "sending",
+            ("sending", "http.response.body"): "complete",
+            ("nothing sent", "http.response.start + trailers"): "promised",
+            ("promised", "http.response.early_hint"): "promised",
+            ("promised", "http.response.body + more_body"): "promised",
+            ("promised", "http.response.body"): "trailers due",
+            (
+                "trailers due",
+                "http.response.trailers + more_trailers",
+            ): "trailers due",
+            ("trailers due", "http.response.trailers"): "complete",
+        }
+    ),
 )
 
 WEBSOCKET = Contract(
@@ -132,15 +144,17 @@ WEBSOCKET = Contract(
         "websocket.http.response.start": START,
         "websocket.http.response.body": BODY,
     },
-    order={
-        ("connecting", "websocket.accept"): "open",
-        ("connecting", "websocket.close"): "closed",
-        ("connecting", "websocket.http.response.start"): "denying",
-        ("denying", "websocket.http.response.body + more_body"): "denying",
-        ("denying", "websocket.http.response.body"): "closed",
-        ("open", "websocket.send"): "open",
-        ("open", "websocket.close"): "closed",
-    },
+    order=Order(
+        {
+            ("connecting", "websocket.accept"): "open",
+            ("connecting", "websocket.close"): "closed",
+            ("connecting", "websocket.http.response.start"): "denying",
+            ("denying", "websocket.http.response.body + more_body"): "denying",
+            ("denying", "websocket.http.response.body"): "closed",
+            ("open", "websocket.send"): "open",
+            ("open", "websocket.close"): "closed",
+        }
+    ),
 )
 
 LIFESPAN = Contract(
@@ -151,12 +165,14 @@ LIFESPAN = Contract(
         "lifespan.shutdown.complete": EMPTY,
         "lifespan.shutdown.failed": FAILED,
     },
-    order={
-        ("starting", "lifespan.startup.complete"): "started",
-        ("starting", "lifespan.startup.failed"): "failed",
-        ("stopping", "lifespan.shutdown.complete"): "stopped",
-        ("stopping", "lifespan.shutdown.failed"): "failed",
-    },
+    order=Order(
+        {
+            ("starting", "lifespan.startup.complete"): "started",
+            ("starting", "lifespan.startup.failed"): "failed",
+            ("stopping", "lifespan.shutdown.complete"): "stopped",
+            ("stopping", "lifespan.shutdown.failed"): "failed",
+        }
+    ),
 )
 
 
@@ -171,24 +187,12 @@ def check(contract: Contract, state: str, message: Message) -> str:
         keys = contract.send[event]
     except (KeyError, TypeError):
         raise ContractError(unknown(contract, message)) from None
-    values = map(message.get, keys.names, keys.defaults)
-    if not all(map(isinstance, values, keys.types)):
-        raise ContractError(wrong_value(keys, message))
+    for name, types, default in keys.keys:
+        if not isinstance(message.get(name, default), types):
+            raise ContractError(wrong_value(message, name, types))
     if message.get(keys.flag):
         event = f"{event} + {keys.flag}"
-    after = contract.order.get((state, event))
-    if after is None:
-        raise ContractError(out_of_order(contract, state, event))
-    return after
-
-
-def out_of_order(contract: Contract, state: str, event: str) -> str:
-    """Say that a message may not be sent now, and which ones may."""
-    allowed = [e for s, e in contract.order if s == state]
-    return (
-        f"send() of {event}, state: {state};"
-        f" allowed here: {', '.join(allowed) or 'nothing more'}"
-    )
+    return contract.order[state, event]
 
 
 def unknown(contract: Contract, message: Any) -> str:
@@ -201,19 +205,13 @@ def unknown(contract: Contract, message: Any) -> str:
     return f"unknown message {message['type']!r}; known: {known}"
 
 
-def wrong_value(keys: Keys, message: Message) -> str:
-    """Say which key of a message is missing or wrong."""
+def wrong_value(message: Message, name: str, types: tuple[type, ...]) -> str:
+    """Say that a key of a message is missing or of a wrong type."""
     kind = message["type"]
-    for name, types, default in zip(
-        keys.names, keys.types, keys.defaults, strict=True
-    ):
-        got = message.get(name, default)
-        if got is NotImplemented:
-            return f'{kind} without "{name}"'
-        if not isinstance(got, types):
-            wanted = " or ".join(t.__name__ for t in types if t is not NONE)
-            return f'{kind}: "{name}" must be {wanted}; got {got!r}'
-    raise AssertionError("nothing is wrong")
+    if name not in message:
+        return f'{kind} without "{name}"'
+    wanted = " or ".join(t.__name__ for t in types if t is not NONE)
+    return f'{kind}: "{name}" must be {wanted}; got {message[name]!r}'
 
 
 def place(error: BaseException) -> str:

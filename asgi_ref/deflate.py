@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .frames import FrameError, too_big
+from .frames import MAX_SIZE, FrameError, too_big
 
 NAME = b"permessage-deflate"
 
@@ -33,6 +33,13 @@ MEMORY_LEVEL = 5
 
 # What a compressor's flush ends with; it is not sent (7.2.1).
 TAIL = b"\x00\x00\xff\xff"
+
+# Empty blocks. The table of codes that a block may begin with can be so long
+# that it swallows about twenty of them before they make no sense in it.
+EMPTY_BLOCKS = (b"\x00" + TAIL) * 32
+
+# Blocks of a message that say they are the last one: each costs a new stream.
+MOST_STREAMS = 100
 
 # zlib has a bug for 8: it makes 9 of it, and the client cannot read that.
 BITS = {b"%d" % bits: bits for bits in range(9, 16)}
@@ -99,13 +106,17 @@ def accept(offer: dict[bytes, bytes]) -> Agreement | None:
 class Deflate:
     """Compresses and inflates the messages of one WebSocket.
 
-    Neither costs anything before it is used.
+    limit: bytes of one message. Neither compressor nor inflater costs
+    anything before it is used.
     """
 
-    __slots__ = ("_agreement", "_compressor", "_inflater")
+    __slots__ = (
+        *("_agreement", "_compressor", "_inflater", "_limit", "_streams"),
+    )
 
-    def __init__(self, agreement: Agreement) -> None:
-        self._agreement = agreement
+    def __init__(self, agreement: Agreement, limit: int = MAX_SIZE) -> None:
+        self._agreement, self._limit = agreement, limit
+        self._streams = 0  # that the message under way has ended
         self._compressor: zlib._Compress | None = None
         self._inflater: zlib._Decompress | None = None
 
@@ -125,31 +136,42 @@ class Deflate:
 
         last: the message ends with it.
 
-        Raises FrameError: more than that, or not DEFLATE.
+        Raises FrameError: more than that, not DEFLATE, or not all of it.
         """
         try:
-            data = self._inflate(piece + TAIL if last else piece, room + 1)
+            data = self._inflate(piece, room + 1)
+            if len(data) > room:
+                raise too_big(self._limit)
+            if last:
+                self._end_message()
         except zlib.error:
             raise FrameError(1007, "the message is not DEFLATE") from None
-        if len(data) > room:
-            raise too_big(room)
-        if last and self._agreement.client_forgets:
-            self._inflater = None
         return data
 
     def _inflate(self, piece: bytes, most: int) -> bytes:
         inflater = self._inflater or self._new_inflater()
         data = inflater.decompress(piece, most)
-        if inflater.eof:
-            # A client may end a message with a block that says it is the
-            # last one ever (7.2.3.4). Then a new stream begins; but two of
-            # them in one piece would only be meant to keep us busy.
+        while inflater.eof:
+            # A client may say of a block that it is the last one ever
+            # (7.2.3.4). Then a new stream begins. Very many of them would
+            # only be meant to keep us busy.
+            self._streams += 1
+            if self._streams > MOST_STREAMS:
+                raise FrameError(1007, "a message of many streams")
             rest, inflater = inflater.unused_data, self._new_inflater()
             data += inflater.decompress(rest, max(1, most - len(data)))
-            if inflater.eof:
-                raise FrameError(1007, "a message of many streams")
         self._inflater = inflater
         return data
+
+    def _end_message(self) -> None:
+        # If all of it has come, a new block begins after the tail, and empty
+        # ones change nothing. In the middle of a block, what we append is
+        # taken for a part of the message, or makes no sense.
+        if self._inflate(TAIL + EMPTY_BLOCKS, 1):
+            raise FrameError(1007, "the message ends inside a block")
+        self._streams = 0
+        if self._agreement.client_forgets:
+            self._inflater = None
 
     def _new_inflater(self) -> zlib._Decompress:
         return zlib.decompressobj(-(self._agreement.client_bits or 15))

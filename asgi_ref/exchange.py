@@ -32,7 +32,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, BinaryIO
 
-from .connection import Connection, Reading, Signal
+from .connection import NO_RESPONSE, Connection, Reading, Signal
 from .contract import (
     HTTP,
     App,
@@ -44,12 +44,13 @@ from .contract import (
     place,
 )
 from .request import ProtocolError
-from .response import Response
+from .response import Response, field_lines
 from .transport import STALLED, Transport
 
 log = logging.getLogger("asgi_ref")
 
 READ_AHEAD = 64 * 1024  # bytes of pipelined requests kept for later
+STOPPED = "the server stops"  # what we say when we cancel an application
 PLAIN_TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 OwnLines = Callable[[Response], bytes]
@@ -60,33 +61,49 @@ class Exchange:
     """`receive` and `send` for one request.
 
     own_lines: returns the server's field lines, such as Date, for a
-    response. finished: called once, when the response is complete.
+    response. finished: called one after the other when the network has
+    taken the whole response.
+
+    state: see contract.HTTP.order. sent: bytes of body. gone: nothing can
+    reach the client any more. written: the network has taken the whole
+    response. listened: the application has called `receive`. listener: the
+    task that waits in it for the end. cut: why a response is not whole.
     """
 
-    state = "nothing sent"  # see contract.HTTP.order
-    status = 0
-    sent = 0  # bytes of body
-    gone = False  # nothing can reach the client any more
-    written = False  # the network has taken the whole response
-    listened = False  # the application asked for a message
-    _response = Response(500)
-    _head_sent = False
+    # What most exchanges never need. All else is set for each one: Python is
+    # faster at an object's own attributes than at those of its class.
+    _response = NO_RESPONSE
     _body_told = False
     _trailers: tuple[Any, ...] = ()
     _file: BinaryIO | None = None
     _turn: asyncio.Lock | None = None
     _ended: asyncio.Event | None = None
     _watcher: asyncio.Task[None] | None = None
+    listener: asyncio.Task[Any] | None = None
+    cut = ""
 
     def __init__(
         self,
         connection: Connection,
         transport: Transport,
         own_lines: OwnLines = lambda response: b"",
-        finished: Finished | None = None,
+        finished: tuple[Finished, ...] = (),
     ) -> None:
         self.connection, self._transport = connection, transport
-        self._own_lines, self._finished = own_lines, finished
+        self._own_lines, self.finished = own_lines, finished
+        self.state, self.sent = "nothing sent", 0
+        self.gone = self.written = self.listened = self._head_sent = False
+
+    @property
+    def status(self) -> int:
+        """The status of the response; 0 if none was sent."""
+        return self._response.status if self._head_sent else 0
+
+    @property
+    def endless(self) -> bool:
+        """Whether a response is under way that does not end by itself."""
+        sending = self._head_sent and self.state != "complete"
+        return sending and b"text/event-stream" in self._response.block
 
     @property
     def over(self) -> bool:
@@ -121,11 +138,8 @@ class Exchange:
         after = check(HTTP, self.state, message)
         data = ENCODE[message["type"]](self, message)
         self.state = after
-        if data:
-            try:
-                await self._transport.write(data)
-            except OSError as error:
-                raise self._lost() from error
+        if data and self._transport.write(data):
+            await self._drain()
         if after == "complete":
             if self._file is not None:
                 await self._send_file(self._file)
@@ -170,19 +184,20 @@ class Exchange:
         is the next request; it is kept.
         """
         if self.over:
-            return
-        if self._ended is None:
-            self._ended = asyncio.Event()
+            return await asyncio.sleep(0)  # an app may ask for ever
+        ended = self._ended = self._ended or asyncio.Event()
+        if self._watcher is None:
+            self.finished += (Exchange.tell_end,)
             self._watcher = asyncio.create_task(self._watch())
-        await self._ended.wait()
+        self.listener = asyncio.current_task()
+        await ended.wait()
 
     async def _watch(self) -> None:
         while len(self.connection.buffer) < READ_AHEAD:
             data = await self._transport.read()
             self.connection.receive_data(data)
             if not data:
-                self.gone = True
-                return self.tell_end()
+                return self._end("client left")
 
     def tell_end(self) -> None:
         """Let every `receive` that waits return "http.disconnect"."""
@@ -221,7 +236,6 @@ class Exchange:
         return head + data
 
     def _encode_head(self, whole: int | None) -> bytes:
-        self.status = self._response.status
         lines = self._own_lines(self._response)
         return self.connection.send_response(self._response, whole, lines)
 
@@ -229,7 +243,9 @@ class Exchange:
         return self.connection.send_early_hints(message["links"])
 
     def _encode_trailers(self, message: Message) -> bytes:
-        self._trailers += tuple(message.get("headers", ()))
+        headers = list(message.get("headers", ()))
+        field_lines(headers)  # what is wrong is wrong now, not at the end
+        self._trailers += tuple(headers)
         if message.get("more_trailers"):
             return b""
         return self.connection.send_end(self._trailers)
@@ -252,26 +268,46 @@ class Exchange:
                 await self._transport.send_file(file, self.sent)
             except OSError as error:
                 raise self._lost() from error
+            except BaseException:
+                # A part is missing: the file is, or the app was impatient.
+                self._lost()
+                raise
 
     async def _write(self, data: bytes) -> None:
+        if self._transport.write(data):
+            await self._drain()
+
+    async def _drain(self) -> None:
         try:
-            await self._transport.write(data)
+            await self._transport.drain()
         except OSError as error:
             raise self._lost() from error
+        except asyncio.CancelledError:
+            if self.state == "complete" and self._file is None:
+                self._finish()  # only the application does not wait for it
+            raise
 
     def _lost(self) -> ClientDisconnected:
-        self.gone = True
+        self.connection.keep_alive = False
+        self._transport.abort()
         if self._file is not None:
             self._file.close()
-        self.tell_end()
+        self._end("client left")
         return ClientDisconnected("the client has gone")
+
+    def _end(self, why: str) -> None:
+        """Nothing reaches the client any more; tell all who wait for it."""
+        self.gone = True
+        if not (self.written or self.cut):
+            self.cut = why
+            for tell in self.finished:
+                tell(self)
+        self.tell_end()
 
     def _finish(self) -> None:
         self.written = True
-        if self._ended is not None:
-            self._ended.set()
-        if self._finished is not None:
-            self._finished(self)
+        for tell in self.finished:
+            tell(self)
 
     # Around the application.
 
@@ -279,10 +315,9 @@ class Exchange:
         """Call the application; answer for it if it does not."""
         try:
             await app(scope, self.receive, self.send)
-        except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise  # it is we who are cancelled, not the application
+        except BaseException as error:
+            if not is_the_apps(error):
+                raise
             if self.gone:  # not an error: clients come and go
                 log.info("the client left; the app said %s", place(error))
                 return
@@ -292,10 +327,10 @@ class Exchange:
                 return
             if self._ended is not None and self._ended.is_set():
                 return await self.refuse(503, "The server is stopping")
+            early = self.state == "nothing sent"
+            what = "without answering" if early else "inside its answer to"
             request = self.connection.request.label
-            log.error(
-                "app returned without answering %s%s", request, defined(app)
-            )
+            log.error("app returned %s %s%s", what, request, defined(app))
         if self.state != "complete":
             await self.refuse(500, "Internal Server Error")
 
@@ -303,17 +338,20 @@ class Exchange:
         """Answer in the application's place, or cut what it began."""
         self.connection.keep_alive = False
         if self._head_sent:
-            self._transport.abort()
+            # Where the end of the connection is the end of the body, only a
+            # reset says that something is missing.
+            self._transport.abort(reset=self.connection.open_ended)
+            self._end("cut")
         else:
             self.connection.take_back()
+            self.state = "started"
             self._response = Response(status, [PLAIN_TEXT])
             self.sent = 0
             with suppress(ClientDisconnected):
                 await self._write(self._encode_body({"body": reason.encode()}))
             self.state = "complete"
             self._finish()
-        self.gone = True
-        self.tell_end()
+            self._end("")
 
 
 ENCODE: dict[str, Callable[[Exchange, Message], bytes]] = {
@@ -323,6 +361,16 @@ ENCODE: dict[str, Callable[[Exchange, Message], bytes]] = {
     "http.response.pathsend": Exchange._encode_path,
     "http.response.trailers": Exchange._encode_trailers,
 }
+
+
+def is_the_apps(error: BaseException) -> bool:
+    """Say whether an application failed; sys.exit() in it is a failure, too.
+
+    If not, it is we who end its task, or the interpreter ends.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return error.args != (STOPPED,)  # applications cancel themselves, too
+    return not isinstance(error, (GeneratorExit, KeyboardInterrupt))
 
 
 @types.coroutine

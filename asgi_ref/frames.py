@@ -114,6 +114,9 @@ WITH_RSV1 = ORDER | {
     if first & OPCODE in (TEXT, BINARY)
 }
 
+# No frame under way, nothing used of what is unread, a message is due.
+BETWEEN_MESSAGES = (-1, 0, Expects.MESSAGE)
+
 # inflate(piece, room, last): what a piece of a compressed message means
 Inflate = Callable[[bytes, int, bool], bytes]
 from_bytes = int.from_bytes
@@ -164,8 +167,7 @@ class Frames:
         Raises FrameError.
         """
         try:
-            between = self._first < 0 and self._at == 0
-            if between and self.expects is Expects.MESSAGE:
+            if (self._first, self._at, self.expects) == BETWEEN_MESSAGES:
                 message = short_message(self.unread, self._short)
                 if message is not None:
                     self.unread = b""
@@ -371,9 +373,9 @@ def encode_close(code: int, reason: str = "") -> bytes:
     """
     if code == NO_CODE:
         return encode(CLOSE, b"")
-    payload = code.to_bytes(2, "big") + reason.encode()
     if code not in CLOSE_CODES:
         raise ValueError(f"{code} is not a close code that may be sent")
+    payload = code.to_bytes(2, "big") + reason.encode()
     if len(payload) > 125:
         raise ValueError(f"a reason of more than 123 bytes: {reason!r}")
     return encode(CLOSE, payload)

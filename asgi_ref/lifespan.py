@@ -30,6 +30,9 @@ from .contract import LIFESPAN, App, Message, Scope, check, place
 log = logging.getLogger("asgi_ref")
 
 
+NOTICE = 1.0  # seconds after which a person wants to know what is going on
+
+
 class StartupFailed(Exception):
     """The application said, or showed, that it cannot start."""
 
@@ -62,28 +65,44 @@ class Lifespan:
         self._task = asyncio.create_task(self._run())
         await self._tell("lifespan.startup")
         if self._stage == "failed":
-            raise StartupFailed(self._message or "the application said so")
+            # Frameworks raise after they have said so: that says where.
+            await asyncio.wait([self._task], timeout=NOTICE)
+            self._task.cancel()
+            raise StartupFailed(last_line(self._message))
         if self._stage == "raised":
             if self._mode == "on":
                 raise StartupFailed(self._message)
-            log.warning("startup   no lifespan: %s", self._message)
+            log.warning(
+                "startup   no lifespan: %s; served all the same"
+                " (--lifespan on insists)",
+                self._message,
+            )
         else:
             took = 1000 * (time.perf_counter() - began)
             log.info("startup   lifespan complete, %.0f ms", took)
 
     async def shutdown(self) -> None:
         """Tell the application to stop and wait until it has."""
-        if self._task is None or self._stage != "started":
+        if self._task is None:
             return
-        self._stage = "stopping"
-        await self._tell("lifespan.shutdown")
-        if self._stage in ("failed", "raised"):
-            log.error("shutdown  failed: %s", self._message)
+        if self._stage == "started":
+            self._stage = "stopping"
+            await self._tell("lifespan.shutdown")
+            if self._stage in ("failed", "raised"):
+                log.error("shutdown  failed: %s", last_line(self._message))
+        elif self._stage == "starting":
+            self._task.cancel()
 
     async def _tell(self, kind: str) -> None:
         self._moved.clear()
         self._inbox.put_nowait({"type": kind})
-        await self._moved.wait()
+        note = asyncio.get_running_loop().call_later(
+            NOTICE, log.info, "lifespan  waiting for the app, after %s", kind
+        )
+        try:
+            await self._moved.wait()
+        finally:
+            note.cancel()
 
     async def _run(self) -> None:
         scope: Scope = {
@@ -93,7 +112,12 @@ class Lifespan:
         }
         try:
             await self._app(scope, self._inbox.get, self._send)
-        except (Exception, asyncio.CancelledError) as error:
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # sys.exit() ends no server
+            said = self._message.strip()
+            if self._stage == "failed" and ("\n" in said or not said):
+                self._message = place(error)  # it was a whole traceback
             self._ended("raised", place(error))
         else:
             self._ended("raised", "the application returned early")
@@ -109,3 +133,9 @@ class Lifespan:
         self._stage = check(LIFESPAN, self._stage, message)
         self._message = message.get("message", "")
         self._moved.set()
+
+
+def last_line(message: str) -> str:
+    """Return what matters of a message that may be a whole traceback."""
+    lines = message.strip().splitlines() or ["the application said so"]
+    return lines[-1]

@@ -21,6 +21,7 @@ import stat
 from glob import glob
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+HOST_ALONE = " Write the host alone (127.0.0.1, ::1); the port is --port."
 
 
 class CannotListen(Exception):
@@ -43,8 +44,9 @@ def listen(
         found = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except socket.gaierror as error:
-        raise CannotListen(f"{host}:{port}: {error}") from None
+    except (socket.gaierror, UnicodeError) as error:
+        hint = HOST_ALONE if set(host) & set("[:/") else ""
+        raise CannotListen(f"{host}:{port}: {error}.{hint}") from None
     family, kind, protocol, _, address = found[0]
     sock = socket.socket(family, kind, protocol)
     if os.name == "posix":

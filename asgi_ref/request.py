@@ -44,7 +44,8 @@ ABSOLUTE_FORM = re.compile(rb"(https?)://([^/?:][^/?]*)(.*)", re.IGNORECASE)
 
 # RFC 9110, section 7.2:  Host = uri-host [ ":" port ]
 NAME = rb"[\w\-.~!$&'()*+,;=]*"
-ADDRESS = rb"\[[0-9A-Fa-f:.]+\]"
+FUTURE = rb"[vV][0-9A-Fa-f]+\.[\w\-.~!$&'()*+,;=:]+"
+ADDRESS = rb"\[(?:(?P<ipv6>[0-9A-Fa-f:.]+)|%b)\]" % FUTURE
 HOST = re.compile(
     rb"(?:%b(?:%%[0-9A-Fa-f]{2}%b)*|%b)(?::\d*)?" % (NAME, NAME, ADDRESS)
 )
@@ -79,8 +80,7 @@ class Request:
         self, method: str, target: bytes, version: str, headers: Headers
     ) -> None:
         self.method, self.target, self.version = method, target, version
-        self.headers = headers
-        self.fields = dict(headers)
+        self.headers, self.fields = headers, dict(headers)
         if len(self.fields) != len(headers):
             self.fields = combine(headers)
 
@@ -130,11 +130,13 @@ def parse_request(head: bytes, scheme: bytes = b"http") -> Request:
     Raises ProtocolError.
     """
     # Some clients send one CRLF too many after a body (RFC 9112, 2.2).
-    line, *lines = split_lines(head.removeprefix(b"\r\n"))
+    lines = split_lines(head.removeprefix(b"\r\n"))
     if len(head) < LONG:
-        request = Request(*known_line(line), parse_fields(lines, known_field))
+        line = known_line(lines.pop(0))
+        request = Request(*line, parse_fields(lines, known_field))
     else:
-        request = Request(*parse_line(line), parse_fields(lines))
+        line = parse_line(lines.pop(0))
+        request = Request(*line, parse_fields(lines))
     if b"host" not in request.fields and request.version == "1.1":
         raise ProtocolError(400, "HTTP/1.1 without a Host field")
     if not request.target.startswith(b"/"):
@@ -148,9 +150,9 @@ def split_lines(head: bytes) -> list[bytes]:
     Raises ProtocolError: the last line ends in a bare LF (RFC 9112, 2.2).
     """
     lines = head.split(b"\r\n")
-    if lines[-2:] != [b"", b""] or len(lines) < 3:
+    if len(lines) < 3 or lines.pop() or lines.pop():
         raise ProtocolError(400, "a line ends in LF instead of CR LF")
-    return lines[:-2]
+    return lines
 
 
 def parse_line(line: bytes) -> tuple[str, bytes, str]:
@@ -198,9 +200,23 @@ def parse_field(line: bytes) -> tuple[bytes, bytes]:
     if value.translate(None, TEXT):
         raise ProtocolError(400, f"{shown}: a control character, CR or LF")
     name, value = name.lower(), value.strip(b" \t")
-    if name == b"host" and HOST.fullmatch(value) is None:
+    if name == b"host" and not is_host(value):
         raise ProtocolError(400, "not a valid Host")
     return name, value
+
+
+def is_host(value: bytes) -> bool:
+    """Say whether a value is a host, perhaps with a port."""
+    match = HOST.fullmatch(value)
+    if match is None or match["ipv6"] is None:
+        return match is not None
+    from ipaddress import IPv6Address  # most servers never need it
+
+    try:
+        IPv6Address(match["ipv6"].decode())
+    except ValueError:
+        return False
+    return True
 
 
 known_line = lru_cache(KNOWN)(parse_line)
@@ -240,7 +256,7 @@ def resolve_target(request: Request, scheme: bytes) -> None:
     if request.target == b"*" and asks_server:
         return
     match = ABSOLUTE_FORM.fullmatch(request.target)
-    if match is None or HOST.fullmatch(match[2]) is None:
+    if match is None or not is_host(match[2]):
         raise ProtocolError(400, "the request target is malformed")
     if match[1].lower() != scheme:  # RFC 9110, section 7.4
         raise ProtocolError(421, f"{match[1].decode()} is not spoken here")

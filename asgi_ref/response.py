@@ -11,7 +11,7 @@ The second question is again where the body ends. The server decides:
     chunked             the length is not known, HTTP/1.1
     end of connection   the length is not known, HTTP/1.0
 
-It does not know the clock (a Date line is handed in), whose turn it is
+It does not know the clock (it is told the time), whose turn it is
 (connection), or what the body means.
 
 Source: RFC 9110, sections 5.5, 6.4.1, 6.6.1, 8.6 and 15; RFC 9112, 6 and 7.
@@ -24,7 +24,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from time import gmtime
 
-from .request import KNOWN, ProtocolError, Request, parse_field
+from .request import KNOWN, Field, ProtocolError, Request, parse_field
 
 DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
@@ -55,15 +55,16 @@ class Response:
     Raises BadResponse.
     """
 
-    length: int | None = None
-    left: int | None = None
+    length: int | None
+    left: int | None
     given: tuple[bytes, ...] = ()
-    close = silent = chunked = False
 
     def __init__(self, status: int, headers: Pairs = ()) -> None:
         if not 200 <= status <= 999:
             raise BadResponse(f"{status} is not a final response's status")
         self.status = status
+        self.length = self.left = None
+        self.close = self.silent = self.chunked = False
         self.block = field_lines(headers, self._keep)
 
     def _keep(self, name: bytes, value: bytes) -> bool:
@@ -90,12 +91,12 @@ class Response:
 
         whole: the body's length, if all of it is there already.
         """
-        if request.method == "HEAD" or self.status in BODILESS:
+        if request.method.upper() == "HEAD" or self.status in BODILESS:
             self.silent = True
             # RFC 9112, section 6.3 forgets 205: it must say that it is empty.
             return b"content-length: 0\r\n" if self.status == 205 else b""
         if self.length is None and whole is not None:
-            self.left = self.length = whole
+            self.length = whole
             return b"content-length: %d\r\n" % whole
         self.left = self.length
         if self.length is not None:
@@ -131,6 +132,42 @@ class Response:
                 f"{kind} body than content-length said"
                 f" ({self.length - self.left} {sign} {self.length})"
             )
+
+
+class OwnLines:
+    """The field lines that a server adds to its responses.
+
+    headers: the server's own; a Date or Server among them replaces ours.
+    What the application has set is left out.
+
+    Raises BadResponse.
+    """
+
+    def __init__(
+        self,
+        headers: Iterable[Field] = (),
+        date: bool = True,
+        server: bool = True,
+    ) -> None:
+        self._headers = list(headers)
+        field_lines(self._headers)
+        names = {name.lower() for name, _ in self._headers}
+        for name in names & CONTROLLED - {b"date", b"server"}:
+            raise BadResponse(f"{name.decode()}: it depends on the response")
+        if server and b"server" not in names:
+            self._headers.insert(0, (b"server", b"asgi_ref"))
+        self._date = date and b"date" not in names
+        # Made anew each second: it takes longer than the rest of a head.
+        self.at = lru_cache(8)(self._at)
+
+    def _at(self, seconds: int, given: tuple[bytes, ...] = ()) -> bytes:
+        """Return the lines at a time, in seconds since 1970."""
+        date = [(b"date", http_date(seconds))] if self._date else []
+        return b"".join(
+            b"%b: %b\r\n" % field
+            for field in date + self._headers
+            if field[0].lower() not in given
+        )
 
 
 def field_lines(

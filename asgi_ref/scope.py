@@ -78,6 +78,7 @@ def full_path(raw_path: bytes, root_path: str = "") -> str:
         from urllib.parse import unquote  # most servers start without it
 
         path = unquote(path)
-    if root_path and not (path + "/").startswith(root_path + "/"):
-        path = root_path + path
+    if root_path and path != "*":  # which is about the whole server
+        known = (path + "/").startswith(root_path + "/")
+        return path if known else root_path + path
     return path

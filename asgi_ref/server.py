@@ -20,19 +20,21 @@ import logging
 import math
 import signal
 import sys
+import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from socket import socket
 from typing import Any
 
-from .connection import HEAD_LIMIT, Connection, Reading, Signal
+from .connection import HEAD_LIMIT, Connection, Reading, Signal, Writing
 from .contract import App, Receive, Scope, Send
-from .exchange import Exchange, in_context
+from .exchange import STOPPED, Exchange, in_context
 from .lifespan import Lifespan
 from .request import ProtocolError, Request
-from .response import Response, field_lines, http_date, status_line
+from .response import OwnLines, Response, status_line
 from .scope import about_connection, http_scope
 from .transport import READ_SIZE, StreamTransport, Transport, linger, sweep
 
@@ -41,6 +43,11 @@ access_log = logging.getLogger("asgi_ref.access")
 
 DRAIN = 64 * 1024  # bytes of an unread body that a connection is worth
 SWEEP_EVERY = 0.5  # seconds
+ACCEPTS = 32  # clients that asyncio accepts at a time, at most
+LAST_WORDS = 1.0  # seconds for an application that was cancelled
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
+Event = Request | bytes | Signal
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,6 @@ class Conversation:
         self.transport = transport
         self.connection = Connection(server.settings.limit_head)
         self.exchange: Exchange | None = None
-        self.runner: asyncio.Task[None] | None = None
         self.request_time = 0.0
         self.app = server.app_now()
         self.told = about_connection(
@@ -97,7 +103,9 @@ class Conversation:
 
         `before` is the exchange after which this task takes over.
         """
-        self.runner = task = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None
+        self.runner: asyncio.Task[Any] = task
         try:
             await self._converse(before)
         except asyncio.CancelledError:
@@ -111,8 +119,8 @@ class Conversation:
 
     async def _converse(self, before: Exchange | None) -> None:
         connection, transport = self.connection, self.transport
-        own_lines = self.server.own_lines
-        finished = self.log_access if self.server.logs_access else None
+        own_lines, state = self.server.own_lines, self.server.lifespan.state
+        finished = (self.log_access,) if self.server.logs_access else ()
         goes_on = before is None or await self._settle(before)
         before = None
         while goes_on and (request := await self._next_request()):
@@ -122,18 +130,20 @@ class Conversation:
                     return await handler(self, request)
             exchange = Exchange(connection, transport, own_lines, finished)
             self.exchange = exchange
-            scope = http_scope(request, self.told, self.server.lifespan.state)
+            scope = http_scope(request, self.told, state)
             await in_context(exchange.run(self.app, scope), self._app_waits)
             if self.exchange is not exchange:
                 return  # another task has gone on with the connection
-            if exchange.listened or connection.reading is Reading.BODY:
+            while self.runner.cancelling():
+                self.runner.uncancel()  # what the app has done to its task
+            if exchange.listened or not connection.next_cycle():
                 goes_on = await self._settle(exchange)
-            else:
-                goes_on = connection.next_cycle()
             self.exchange = None
             # An idle connection waits for minutes: it should hold nothing.
             del request, exchange, scope
-        if not connection.read_out:
+        # Between two requests there is no answer that could be lost.
+        idle = connection.writing is Writing.NOTHING
+        if not idle and not connection.read_out:
             await linger(transport)
 
     async def _next_request(self) -> Request | None:
@@ -144,8 +154,8 @@ class Conversation:
                 self.transport.allow(settings.timeout_keep_alive)
                 connection.receive_data(await self.transport.read())
             event = connection.next_event()
-            if event is Signal.NEED_DATA:
-                event = await self._rest_of_head()
+            if not isinstance(event, Request):
+                event = await self._rest_of_head(event)
         except TimeoutError:
             if connection.begun:
                 connection.fail()
@@ -158,9 +168,8 @@ class Conversation:
         self.request_time = time.perf_counter()
         return event if isinstance(event, Request) else None
 
-    async def _rest_of_head(self) -> Request | bytes | Signal:
+    async def _rest_of_head(self, event: Event) -> Event:
         self.transport.allow(self.server.settings.timeout_header)
-        event: Request | bytes | Signal = Signal.NEED_DATA
         while event is Signal.NEED_DATA:
             self.connection.receive_data(await self.transport.read())
             event = self.connection.next_event()
@@ -181,10 +190,21 @@ class Conversation:
         one stays with the application.
         """
         exchange = self.exchange
-        mine = self.runner is asyncio.current_task()
-        if mine and exchange and (exchange.written or exchange.gone):
-            self.exchange = None
-            self.runner = self.server.spawn(self.run(exchange))
+        if exchange is None or self.runner is not asyncio.current_task():
+            return
+        if exchange.written or exchange.gone:
+            self._hand_over(exchange)
+        elif self._written_elsewhere not in exchange.finished:
+            exchange.finished += (self._written_elsewhere,)
+
+    def _written_elsewhere(self, exchange: Exchange) -> None:
+        # The application waits for a task of its own, which has answered.
+        if self.runner is not asyncio.current_task():
+            self._hand_over(exchange)
+
+    def _hand_over(self, exchange: Exchange) -> None:
+        self.exchange = None
+        self.runner = self.server.spawn(self.run(exchange))
 
     async def _settle(self, exchange: Exchange) -> bool:
         """Make ready for the next request; False if there can be none."""
@@ -209,12 +229,19 @@ class Conversation:
                     left -= len(event)
 
     def leave(self) -> None:
-        """The server stops: end when the exchange under way is complete."""
+        """The server stops: end when the exchange under way is complete.
+
+        An application that has nothing to finish is told at once: it waits
+        for its client and does nothing else, or its answer never ends. Many
+        frameworks listen beside their work, and would drop that.
+        """
         self.connection.keep_alive = False
-        if self.exchange is not None:
-            self.exchange.tell_end()
-        elif not self.connection.begun:
-            self.transport.interrupt()
+        exchange = self.exchange
+        if exchange is None:
+            if not self.connection.begun:
+                self.transport.interrupt()
+        elif exchange.endless or exchange.listener is self.runner:
+            exchange.tell_end()
 
     @property
     def peer(self) -> str:
@@ -225,14 +252,19 @@ class Conversation:
         host, port = client
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def log_access(self, exchange: Exchange) -> None:
-        """Write a line about an exchange that is complete."""
-        status = status_line(exchange.status)[9:-2].decode()
+    def log_access(self, exchange: Exchange, status: int = 0) -> None:
+        """Write a line about an exchange that is complete.
+
+        status: if it is not that of the exchange's response.
+        """
+        status = status or exchange.status
+        answer = status_line(status)[9:-2].decode() if status else "no answer"
         took = 1000 * (time.perf_counter() - self.request_time)
+        size = 0 if self.connection.silent else exchange.sent
         access_log.info(
-            "%s  %s  %s  %d B  %.1f ms",
-            *(self.peer, self.connection.request.label),
-            *(status, exchange.sent, took),
+            "%s  %s  %s  %d B  %.1f ms%s",
+            *(self.peer, self.connection.request.label, answer, size, took),
+            f"  ({exchange.cut})" if exchange.cut else "",
         )
 
 
@@ -259,12 +291,16 @@ class Server:
         self.logs_access = False
         self._upgrades = upgrades or {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._forget = self._tasks.discard  # one for all tasks
+        self._context = copy_context()
         self.ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
-        self._second = 0
-        self._own_lines = b""
-        self._extra_lines = field_lines(self.settings.headers)
+        self._own = OwnLines(
+            self.settings.headers,
+            self.settings.date_header,
+            self.settings.server_header,
+        )
 
     async def serve(self, sock: socket) -> None:
         """Start the application, serve until told to stop, stop it.
@@ -284,8 +320,9 @@ class Server:
             self._accepted,
             sock=sock,
             limit=READ_SIZE,
-            backlog=self.settings.backlog,
+            backlog=ACCEPTS,
         )
+        sock.listen(self.settings.backlog)  # asyncio has set it to its own
         sweeper = asyncio.create_task(self._sweep())
         self.ready.set()
         try:
@@ -314,30 +351,17 @@ class Server:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in a task that shutdown waits for."""
-        task = asyncio.create_task(work)
+        # Not in the context of an application that is just running.
+        task = asyncio.create_task(work, context=self._context.copy())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
         return task
 
     # What a conversation asks.
 
     def own_lines(self, response: Response) -> bytes:
         """Return the field lines that the server adds to a response."""
-        if response.given:
-            return self._make_lines(response.given)
-        if self._second != int(time.time()):
-            # Formatting the date anew each time would cost a quarter more.
-            self._own_lines = self._make_lines()
-            self._second = int(time.time())
-        return self._own_lines
-
-    def _make_lines(self, given: tuple[bytes, ...] = ()) -> bytes:
-        lines = self._extra_lines
-        if self.settings.server_header and b"server" not in given:
-            lines = b"server: asgi_ref\r\n" + lines
-        if self.settings.date_header and b"date" not in given:
-            lines = b"date: %b\r\n%b" % (http_date(time.time()), lines)
-        return lines
+        return self._own.at(int(time.time()), response.given)
 
     def app_now(self) -> App:
         """Return the application, or its stand-in when there are too many."""
@@ -362,28 +386,37 @@ class Server:
                 sweep(transports, time.monotonic())
 
     async def _shut_down(self) -> None:
+        limit = self.settings.timeout_graceful_shutdown
         for conversation in list(self.conversations):
             conversation.leave()
-        if self._tasks:
-            await self._wait_for_tasks()
+        if busy := self.busy():
+            log.info("stopping  waiting up to %g s for %s", limit, busy)
+        # Half of the time is for work, the other half to hear that it is over.
+        await self._until(self._force, self._wait_for_tasks(limit / 2))
+        for conversation in self.conversations:
+            if conversation.exchange is not None:
+                conversation.exchange.tell_end()
+        await self._until(self._force, self._wait_for_tasks(limit / 2))
         for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1)
+            task.cancel(STOPPED)
+        await self._wait_for_tasks(LAST_WORDS)
         self._force.clear()
         await self._until(self._force, self.lifespan.shutdown())
 
-    async def _wait_for_tasks(self) -> None:
-        limit = self.settings.timeout_graceful_shutdown
+    def busy(self) -> str:
+        """Say which requests and what work behind them is not done."""
         busy = [c for c in self.conversations if c.exchange is not None]
         behind = len(self._tasks) - len(self.conversations)
         names = [c.connection.request.label for c in busy]
         names += [f"{behind} background"] if behind > 0 else []
-        if names:
-            what = ", ".join(names)
-            log.info("stopping  waiting up to %g s for %s", limit, what)
-        tasks = asyncio.wait(set(self._tasks), timeout=limit)
-        await self._until(self._force, tasks)
+        return ", ".join(names)
+
+    async def _wait_for_tasks(self, limit: float) -> None:
+        """Wait until no task is left; one may leave another behind."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                while self._tasks:
+                    await asyncio.wait(set(self._tasks))
 
     async def _until(
         self, event: asyncio.Event, work: Coroutine[Any, Any, object]
@@ -417,11 +450,34 @@ async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"Too many connections"})
 
 
-def on_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` in the running loop on Ctrl+C and on SIGTERM."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+# A process has one handler for each signal, however many servers are in it.
+asked_to_stop: list[Callable[[], None]] = []
+handlers_before: list[Any] = []
+
+
+@contextmanager
+def on_signals(call: Callable[[], None]) -> Iterator[None]:
+    """Call something on Ctrl+C and on SIGTERM; then all is as it was before.
+
+    It is called between two lines of whatever runs, as signal handlers are.
+    Outside the main thread signals cannot be had.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    if not asked_to_stop:
+        handlers_before[:] = [signal.signal(n, on_signal) for n in ENDING]
+    asked_to_stop.append(call)
+    try:
+        yield
+    finally:
+        asked_to_stop.remove(call)
+        if not asked_to_stop:
+            for number, handler in zip(ENDING, handlers_before, strict=True):
+                signal.signal(number, handler)
+
+
+def on_signal(number: int, frame: object) -> None:
+    """Tell all servers of this process."""
+    for call in asked_to_stop:
+        call()

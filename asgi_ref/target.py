@@ -27,6 +27,11 @@ from .contract import is_learners, place
 
 # How many arguments an object takes tells what it is; the first match counts.
 KINDS = ((3, "asgi3"), (0, "factory"), (1, "asgi2"), (2, "wsgi"))
+EXPECTED = {
+    "asgi3": "async def app(scope, receive, send) expected",
+    "asgi2": "def app(scope) expected",
+    "wsgi": "def app(environ, start_response) expected",
+}
 
 
 class TargetError(Exception):
@@ -45,10 +50,15 @@ def load(
     name, colon, attribute = target.partition(":")
     attribute = attribute or "app"
     if name.endswith(".py") or "/" in name:
-        dotted = name.removesuffix(".py").strip("./").replace("/", ".")
-        raise TargetError(f'"{target}" is a file; write {dotted}:{attribute}')
+        instead = as_module(name, attribute)
+        raise TargetError(f'"{target}" is a file; write {instead}')
     if not name or name.startswith("."):
         raise TargetError(f'"{target}" names no module; write main:app')
+    if "(" in attribute:
+        instead = target.partition("(")[0]
+        raise TargetError(f'"{target}" is a call; write {instead} --factory')
+    if not os.path.isdir(app_dir):
+        raise TargetError(f"--app-dir {app_dir}: no such folder")
     module = import_module(name, os.path.abspath(app_dir))
     app: Any = module
     for part in attribute.split("."):
@@ -65,13 +75,24 @@ def load(
     return app
 
 
+def as_module(path: str, attribute: str) -> str:
+    """Return what to type instead of a file's path."""
+    from shlex import quote  # only a mistake needs it
+
+    path = os.path.normpath(path.removesuffix(".py"))
+    folder, name = os.path.split(path)
+    # No dots make a module's name out of "/srv", ".." or "v1.2".
+    if os.path.isabs(path) or "." in folder:
+        return f"--app-dir {quote(folder)} {name}:{attribute}"
+    return f"{path.replace(os.sep, '.')}:{attribute}"
+
+
 def import_module(name: str, folder: str) -> ModuleType:
     """Return an imported module that lies in `folder`.
 
     Raises TargetError: not found, or it raised while it was imported.
     """
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    sys.path[:] = [folder, *(path for path in sys.path if path != folder)]
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
@@ -87,25 +108,32 @@ def no_module(name: str, folder: str) -> str:
     """Say where a module was looked for, and what is there instead."""
     path = name.replace(".", "/")
     parent, _, last = name.rpartition(".")
-    while parent and not os.path.isdir(os.path.join(folder, parent)):
-        parent, _, last = parent.rpartition(".")
-    near = nearest(last, modules(os.path.join(folder, parent)))
-    dotted = f"{parent}.{near}" if parent else near
-    maybe = f' Did you mean "{dotted}"?' if near else ""
+    if hasattr(sys.modules.get(parent), last):
+        near = f"{parent}:{last}"
+    else:
+        near = similar_module(name, folder)
+    maybe = f' Did you mean "{near}"?' if near else ""
     return (
         f'No module named "{name}" in {folder} (looked for {path}.py'
         f" and {path}/).{maybe} Or use --app-dir."
     )
 
 
+def similar_module(name: str, folder: str) -> str:
+    """Return the module in a folder that was probably meant, or ""."""
+    parent, _, last = name.rpartition(".")
+    place = os.path.join(folder, *parent.split("."))
+    if parent and not os.path.isdir(place):
+        return similar_module(parent, folder)
+    near = nearest(last, modules(place))
+    return f"{parent}.{near}" if parent and near else near
+
+
 def modules(folder: str) -> list[str]:
     """Return the names that can be imported from a folder."""
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    return [
-        name.removesuffix(".py")
-        for name in names
-        if name.endswith(".py") or "." not in name
-    ]
+    files = os.listdir(folder) if os.path.isdir(folder) else []
+    names = [file.removesuffix(".py") for file in files]
+    return [name for name in names if name.isidentifier()]
 
 
 def no_attribute(module: ModuleType, attribute: str) -> str:
@@ -118,10 +146,7 @@ def no_attribute(module: ModuleType, attribute: str) -> str:
 
 def looks_asgi(value: Any) -> bool:
     """Say whether this is an ASGI 3 application beyond doubt."""
-    call = value if inspect.isfunction(value) else type(value).__call__
-    if inspect.isclass(value) or not inspect.iscoroutinefunction(call):
-        return False
-    return interface(value) == "asgi3"
+    return is_async(value) and interface(value) == "asgi3"
 
 
 def failed_import(name: str, folder: str, error: BaseException) -> str:
@@ -132,12 +157,22 @@ def failed_import(name: str, folder: str, error: BaseException) -> str:
     lines += traceback.format_list(own)
     lines += traceback.format_exception_only(type(error), error)
     missing = getattr(error, "name", None) or ""
-    package = missing.partition(".")[0]
-    if isinstance(error, ModuleNotFoundError) and package not in sys.modules:
-        near = nearest(package, modules(folder))
-        install = f"{sys.executable} -m pip install {package}"
-        lines.append(f'Did you mean "{near}"?' if near else f"Try: {install}")
+    if isinstance(error, ModuleNotFoundError):
+        lines.append(what_to_install(missing.partition(".")[0], name, folder))
     return "".join(lines).rstrip()
+
+
+def what_to_install(missing: str, name: str, folder: str) -> str:
+    """Say how to get a module that `name` imports, if it is not one's own."""
+    if not missing or missing in sys.modules:
+        return ""  # a part of a package that is there
+    own = set(modules(folder)) - {name.partition(".")[0]}
+    near = nearest(missing, sorted(own), 0.8)
+    maybe = f'Did you mean "{near}"? ' if near else ""
+    return (
+        f"{maybe}To install it (a package is often named like its module):\n"
+        f"    {sys.executable} -m pip install {missing}"
+    )
 
 
 def call_factory(target: str, factory: Any) -> Any:
@@ -145,6 +180,10 @@ def call_factory(target: str, factory: Any) -> Any:
 
     Raises TargetError.
     """
+    if not callable(factory):
+        raise TargetError(f"{target} is {described(factory)}, not a factory")
+    if is_async(factory) and "factory" in bindings(factory, follow=False):
+        raise TargetError(f"{target} is async; a factory is a plain def")
     try:
         return factory()
     except (Exception, SystemExit) as error:
@@ -165,14 +204,22 @@ def require_app(target: str, app: Any) -> None:
             " asgi_ref.bridge.AsgiFromWsgi."
         )
     if kind == "":
-        article = "an" if type(app).__name__[0] in "aeiou" else "a"
-        what = f"{article} {type(app).__name__}"
-        raise TargetError(f"{target} is {what}, not an app")
+        raise TargetError(no_app(target, app, "asgi3"))
+    # What a plain function returns shows only when it is called.
+    plain = inspect.isfunction(app) or inspect.ismethod(app)
+    if kind == "asgi3" and plain and not is_async(inspect.unwrap(app)):
+        raise TargetError(
+            f"{target}{inspect.signature(app)} is not async:"
+            f" {EXPECTED[kind]}. If it returns a coroutine, add"
+            " --interface asgi3."
+        )
 
 
 def require_wsgi(target: str, app: Any) -> None:
     """Raise TargetError unless this is a WSGI application."""
     kinds = interfaces(app)
+    if not kinds:
+        raise TargetError(no_app(target, app, "wsgi"))
     if "wsgi" in kinds and not looks_asgi(app):
         return
     if "asgi3" in kinds or "asgi2" in kinds:
@@ -181,6 +228,32 @@ def require_wsgi(target: str, app: Any) -> None:
             " in asgi_ref.bridge.WsgiFromAsgi."
         )
     require_app(target, app)
+
+
+def check_interface(target: str, app: Any, interface: str) -> None:
+    """Raise TargetError if an application cannot be called as was said.
+
+    interface: "asgi3" or "asgi2". Others have a check of their own.
+    """
+    if interface not in ("asgi3", "asgi2"):
+        return
+    fits = callable(app) and not (interface == "asgi2" and is_async(app))
+    if not fits or interface not in bindings(app, follow=False):
+        raise TargetError(no_app(target, app, interface))
+
+
+def no_app(target: str, app: Any, interface: str) -> str:
+    """Say that this is no application, and what would be one."""
+    if not callable(app):
+        return f"{target} is {described(app)}, not an app"
+    signature = inspect.signature(app, follow_wrapped=not is_async(app))
+    return f"{target}{signature} is not an app: {EXPECTED[interface]}"
+
+
+def described(value: Any) -> str:
+    """Return "an int" for 7."""
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 def interface(app: Any) -> str:
@@ -199,10 +272,28 @@ def interfaces(app: Any) -> list[str]:
     """
     if not callable(app):
         return []
+    if is_async(app):  # a wrapper may take other arguments than the wrapped
+        return [kind for kind in bindings(app, False) if kind == "asgi3"]
+    return bindings(app, True)
+
+
+def is_async(app: Any) -> bool:
+    """Say whether calling this gives a coroutine beyond doubt."""
+    call = type(app).__call__
+    return inspect.iscoroutinefunction(app) or (
+        inspect.iscoroutinefunction(call)
+    )
+
+
+def bindings(app: Any, follow: bool) -> list[str]:
+    """Return the kinds of KINDS whose number of arguments a callable takes.
+
+    follow: what counts is the function that a wrapper names as wrapped.
+    """
     try:
-        signature = inspect.signature(app)
+        signature = inspect.signature(app, follow_wrapped=follow)
     except (TypeError, ValueError):
-        return ["asgi3", "wsgi"]  # made in C: it will have to show
+        return ["asgi3", "asgi2", "wsgi"]  # made in C: it will have to show
     kinds = []
     for count, kind in KINDS:
         with suppress(TypeError):
@@ -221,9 +312,12 @@ def asgi2(app: Any) -> Any:
     return single
 
 
-def nearest(word: str, words: list[str]) -> str:
-    """Return the word that is most like a mistyped one, or ""."""
+def nearest(word: str, words: list[str], cutoff: float = 0.5) -> str:
+    """Return the word that is most like a mistyped one, or "".
+
+    cutoff: how like it must be, from 0 to 1, the same.
+    """
     from difflib import get_close_matches  # only a mistake needs it
 
-    found = get_close_matches(word, words, n=1, cutoff=0.5)
+    found = get_close_matches(word, words, n=1, cutoff=cutoff)
     return found[0] if found else ""

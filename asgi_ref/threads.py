@@ -33,12 +33,11 @@ import time
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
-from functools import lru_cache
 from threading import Semaphore, Thread
 
 from .connection import HEAD_LIMIT, Connection, Reading, Signal, Writing
 from .request import ProtocolError, Request
-from .response import Response, field_lines, http_date, status_line
+from .response import OwnLines, Response, status_line
 from .wsgi import App, Gateway, Input, Pairs, about_connection, make_environ
 
 log = logging.getLogger("asgi_ref")
@@ -52,8 +51,6 @@ LINGER = 2.0  # seconds for a client to read our last words
 ROOM = 0.1  # seconds that a newcomer waits for another connection to end
 SWEEP_EVERY = 0.5  # seconds
 PLAIN_TEXT = (b"content-type", b"text/plain; charset=utf-8")
-
-known_date = lru_cache(1)(http_date)
 
 
 class ClientGone(ConnectionError):
@@ -165,12 +162,13 @@ class Conversation:
     def _goes_on(self) -> bool:
         """Make ready for the next request; False if there can be none."""
         connection, left = self.connection, DRAIN
-        self._allow(self.server.timeout_header)
+        until = time.monotonic() + self.server.timeout_header
         with suppress(ProtocolError):
             # Read what is left of a body, if the connection is worth it.
             while connection.reading is Reading.BODY and left > 0:
                 if not connection.keep_alive:
                     break
+                self.deadline, self._how = until, socket.SHUT_RD
                 event = self._next_event()
                 left -= len(event) if isinstance(event, bytes) else 0
         return connection.next_cycle()
@@ -287,7 +285,9 @@ class Server:
         self.stopping = self._forced = False
         self._slots = Semaphore(self.threads)
         self._wakes, self._waker = socket.socketpair()
-        self._extra = field_lines(self.headers)
+        self._own = OwnLines(
+            self.headers, self.date_header, self.server_header
+        )
 
     def serve(self, sock: socket.socket) -> None:
         """Accept connections until `stop`, then finish what was begun."""
@@ -296,14 +296,17 @@ class Server:
         sock.setblocking(False)  # who was ready may have gone again
         with sock, self._wakes, self._waker:
             while not self.stopping:
-                waiting = [sock, self._wakes]
-                ready, _, _ = select.select(waiting, [], [], SWEEP_EVERY)
-                if sock in ready:
+                if sock in self._wait(sock, self._wakes):
                     self._accept(sock)
-                if self.timeouts:
-                    self.sweep(time.monotonic())
             sock.close()
             self._shut_down()
+
+    def _wait(self, *sockets: socket.socket) -> list[socket.socket]:
+        """Return the sockets that are ready, after a sweep at the latest."""
+        ready, _, _ = select.select(sockets, [], [], SWEEP_EVERY)
+        if self.timeouts:
+            self.sweep(time.monotonic())
+        return ready
 
     def stop(self) -> None:
         """Stop in good order; the second time: stop now."""
@@ -336,7 +339,13 @@ class Server:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         conversation = Conversation(self, client, name)
         self.conversations.add(conversation)
-        Thread(target=self._run, args=[conversation], daemon=True).start()
+        thread = Thread(target=self._run, args=[conversation], daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no thread left
+            log.error("accept    %s", error)
+            self._ended(conversation)
+            refuse(client)
 
     def _has_room(self) -> bool:
         if self._slots.acquire(blocking=False):
@@ -350,10 +359,13 @@ class Server:
         try:
             conversation.run()
         finally:
-            self.conversations.discard(conversation)
-            self._slots.release()
+            self._ended(conversation)
             if self.stopping:
                 self._wake()
+
+    def _ended(self, conversation: Conversation) -> None:
+        self.conversations.discard(conversation)
+        self._slots.release()
 
     def sweep(self, now: float) -> None:
         """End what takes longer than it may."""
@@ -371,21 +383,16 @@ class Server:
         if names := ", ".join(c.connection.request.label for c in busy):
             log.info("stopping  waiting up to %g s for %s", limit, names)
         while self.conversations and not self._forced:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self._wakes], [], [], left)[0]:
+            if time.monotonic() > deadline:
                 break
-            self._wakes.recv(PIECE)
+            if self._wait(self._wakes):
+                self._wakes.recv(PIECE)
         for conversation in list(self.conversations):
             shut(conversation.sock, socket.SHUT_RDWR)
 
     def own_lines(self, response: Response) -> bytes:
         """Return the field lines that the server adds to a response."""
-        lines = self._extra
-        if self.server_header and b"server" not in response.given:
-            lines = b"server: asgi_ref\r\n" + lines
-        if self.date_header and b"date" not in response.given:
-            lines = b"date: %b\r\n%b" % (known_date(int(time.time())), lines)
-        return lines
+        return self._own.at(int(time.time()), response.given)
 
 
 def refuse(client: socket.socket) -> None:

@@ -1,17 +1,20 @@
 """A transport: four verbs between a connection and the network.
 
     data = await transport.read()      bytes; b"" when the client is done
-    await transport.write(data)        returns when there is room for more
+    full = transport.write(data)       True: wait before you write more
+    await transport.drain()            returns when there is room for more
     await transport.close()
     transport.client, transport.server
 
 One thread serves many clients because `await` means: somebody else may run
-until this is ready. `read` waits for bytes. `write` waits when the client
+until this is ready. `read` waits for bytes. `drain` waits when the client
 reads more slowly than we write; otherwise everything that it does not read
-would pile up in our memory.
+would pile up in our memory. Most often there is nothing to wait for.
 
-Time limits cost nothing per request: each transport has a deadline, and one
-sweeper looks at all of them now and then (`sweep`).
+Time limits cost nothing per request: each transport has a deadline for what
+it reads, and one sweeper looks at all of them now and then (`sweep`). It also
+sees whether what we have written moves. A client that reads slowly keeps its
+connection; one that has stopped loses it.
 
 StreamTransport speaks to a socket, MemoryTransport to a test, with whatever
 clock it is given. Neither knows what the bytes mean.
@@ -23,10 +26,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import struct
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, SO_LINGER, SOL_SOCKET
 from typing import Any, BinaryIO
 
 Address = tuple[str, int | None] | None
@@ -34,14 +39,22 @@ Address = tuple[str, int | None] | None
 READ_SIZE = 256 * 1024  # bytes, what asyncio asks the kernel for at most
 HIGH_WATER = 64 * 1024  # unsent bytes above which asyncio makes writers wait
 STALLED = 60.0  # seconds without progress, in the middle of a message
+LINGER = 2.0  # seconds for last words to arrive
+
+# The option SO_LINGER, on, with 0 seconds: unsent bytes are dropped.
+NO_TIME = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+
+
+class TooSlow(TimeoutError):
+    """A read took longer than it may; the network's time-outs are no such."""
 
 
 class StreamTransport:
     """A transport over a pair of asyncio streams."""
 
     __slots__ = (
-        *("_reader", "_sends_file", "_stream", "_unsent", "_writer"),
-        *("client", "deadline", "server"),
+        *("_reader", "_sends_file", "_stalls", "_stream", "_unsent"),
+        *("_writer", "client", "deadline", "server"),
     )
 
     def __init__(
@@ -50,7 +63,7 @@ class StreamTransport:
         self._reader = reader
         self._writer = writer
         self._stream = writer.transport
-        self._unsent = 0
+        self._unsent, self._stalls = 0, math.inf
         self._sends_file = False
         self.client = address(writer.get_extra_info("peername"))
         self.server = address(writer.get_extra_info("sockname"))
@@ -59,43 +72,49 @@ class StreamTransport:
     async def read(self) -> bytes:
         """Return what arrived; wait if nothing did; b"" at the end.
 
-        Raises TimeoutError: the deadline passed.
+        Raises TooSlow: the deadline passed.
         """
         try:
             return await self._reader.read(READ_SIZE)
-        except ConnectionError:
+        except TooSlow:
+            self._reader.set_exception(None)  # type: ignore[arg-type]
+            raise
+        except OSError:
             return b""
 
-    async def write(self, data: bytes) -> None:
-        """Send; wait while too much is unsent.
-
-        Raises ConnectionError: the client has gone.
-        """
+    def write(self, data: bytes) -> bool:
+        """Send; True: call `drain`, too much is unsent or the client left."""
         self._stream.write(data)
-        self._unsent = self._stream.get_write_buffer_size()
-        if self._unsent > HIGH_WATER or self._stream.is_closing():
-            await self._drain()
+        unsent = self._stream.get_write_buffer_size()
+        return unsent > HIGH_WATER or self._stream.is_closing()
 
-    async def _drain(self) -> None:
-        self.allow(STALLED)
+    async def drain(self) -> None:
+        """Wait while too much is unsent.
+
+        Raises OSError: the client has gone.
+        """
+        # asyncio would raise here what is meant for the next read.
+        late = self._reader.exception()
+        if isinstance(late, TooSlow):
+            self._reader.set_exception(None)  # type: ignore[arg-type]
         await self._writer.drain()
-        self.deadline = math.inf
+        if isinstance(late, TooSlow):
+            self._reader.set_exception(late)
 
     async def send_file(self, file: BinaryIO, size: int) -> None:
-        """Send `size` bytes of a file. Raises as `write` does."""
+        """Send `size` bytes of a file. Raises as `drain` does."""
         send = asyncio.get_running_loop().sendfile
         self._sends_file = True
         try:
             for start in range(0, size, READ_SIZE):
-                self.allow(STALLED)
+                self._stalls = time.monotonic() + STALLED
                 count = min(READ_SIZE, size - start)
                 if await send(self._stream, file, start, count) < count:
-                    raise ConnectionAbortedError("the file became shorter")
+                    raise EOFError("the file became shorter")
         except RuntimeError as error:  # the transport is closing
             raise ConnectionResetError(str(error)) from error
         finally:
             self._sends_file = False
-            self.deadline = math.inf
 
     def write_eof(self) -> None:
         """Say that nothing more will be sent; reading goes on."""
@@ -106,38 +125,41 @@ class StreamTransport:
     async def close(self) -> None:
         """End the connection once what was written is sent."""
         self._writer.close()
-        if not self._stream.get_write_buffer_size():
-            return  # the kernel has it all
-        self.allow(STALLED)
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        if self._stream.get_write_buffer_size():
+            with suppress(OSError):
+                await self._writer.wait_closed()
 
-    def abort(self) -> None:
-        """End the connection now."""
+    def abort(self, reset: bool = False) -> None:
+        """End the connection now; with a reset, it does not look complete."""
+        if reset:
+            sock = self._writer.get_extra_info("socket")
+            sock.setsockopt(SOL_SOCKET, SO_LINGER, NO_TIME)
         unsent = self._stream.get_write_buffer_size()
         if unsent or not self._stream.is_closing():
             self._stream.abort()
 
     def allow(self, seconds: float) -> None:
-        """Set the deadline, so many seconds from now."""
+        """Set the deadline for reading, so many seconds from now."""
         self.deadline = time.monotonic() + seconds
 
-    def expire(self) -> None:
-        """The deadline has passed: interrupt, or abort a stalled write."""
+    def check_time(self, now: float) -> None:
+        """End what takes too long; called by the sweeper."""
         unsent = self._stream.get_write_buffer_size()
-        if 0 < unsent < self._unsent:  # the client is slow, but it reads
-            self._unsent = unsent
-            self.allow(STALLED)
-        elif unsent:
+        if self._sends_file:
+            if self._stalls < now:  # it ends `sendfile`, which cleans up
+                self._writer.get_extra_info("socket").shutdown(SHUT_RDWR)
+        elif unsent != self._unsent:  # the client is slow, but it reads
+            self._unsent, self._stalls = unsent, now + STALLED
+            self.deadline = max(self.deadline, now + LINGER)
+        elif unsent and self._stalls < now:
             self.abort()
-        elif self._sends_file:  # ends `sendfile`, which must clean up itself
-            self._writer.get_extra_info("socket").shutdown(SHUT_RDWR)
-        else:
+        elif not unsent and self.deadline < now:
             self.interrupt()
 
     def interrupt(self) -> None:
-        """Make the read that waits, and every later one, time out."""
-        self._reader.set_exception(TimeoutError("the client was too slow"))
+        """Make the read that waits time out; if none does, the next one."""
+        self.deadline = math.inf
+        self._reader.set_exception(TooSlow("the client was too slow"))
 
 
 class MemoryTransport:
@@ -164,15 +186,24 @@ class MemoryTransport:
             self._reader.feed_eof()
 
     async def read(self) -> bytes:
-        return await self._reader.read(READ_SIZE)
+        try:
+            return await self._reader.read(READ_SIZE)
+        except TooSlow:
+            self._reader.set_exception(None)  # type: ignore[arg-type]
+            raise
 
-    async def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
+        if not self.closed:
+            self.sent += data
+        return self.closed
+
+    async def drain(self) -> None:
         if self.closed:
             raise ConnectionResetError("the client has gone")
-        self.sent += data
 
     async def send_file(self, file: BinaryIO, size: int) -> None:
-        await self.write(file.read(size))
+        if self.write(file.read(size)):
+            await self.drain()
 
     def write_eof(self) -> None:
         self.closed = True
@@ -180,17 +211,19 @@ class MemoryTransport:
     async def close(self) -> None:
         self.closed = True
 
-    def abort(self) -> None:
+    def abort(self, reset: bool = False) -> None:
         self.closed = True
 
     def allow(self, seconds: float) -> None:
         self.deadline = self._clock() + seconds
 
-    def interrupt(self) -> None:
-        self._reader.set_exception(TimeoutError("the client was too slow"))
+    def check_time(self, now: float) -> None:
+        if self.deadline < now:
+            self.interrupt()
 
-    def expire(self) -> None:
-        self.interrupt()
+    def interrupt(self) -> None:
+        self.deadline = math.inf
+        self._reader.set_exception(TooSlow("the client was too slow"))
 
 
 def address(name: Any) -> Address:
@@ -204,14 +237,12 @@ Transport = StreamTransport | MemoryTransport
 
 
 def sweep(transports: Iterable[Transport], now: float) -> None:
-    """Expire the transports whose deadline has passed."""
+    """End what takes too long on any of the transports."""
     for transport in list(transports):
-        if transport.deadline < now:
-            transport.deadline = math.inf
-            transport.expire()
+        transport.check_time(now)
 
 
-async def linger(transport: Transport, seconds: float = 2.0) -> None:
+async def linger(transport: Transport, seconds: float = LINGER) -> None:
     """Close in a way that lets the client read our last words.
 
     Closing a socket that holds unread bytes makes the kernel send a reset,
@@ -220,6 +251,10 @@ async def linger(transport: Transport, seconds: float = 2.0) -> None:
     """
     transport.write_eof()
     transport.allow(seconds)
-    with suppress(TimeoutError):
-        while await transport.read():
-            pass
+    data = b"something"
+    while data:
+        try:
+            data = await transport.read()
+        except TooSlow:
+            if transport.deadline == math.inf:  # not an older interruption
+                return

@@ -8,8 +8,9 @@ only then are we gone. Pings are answered meanwhile.
 
 Who reads? As long as the application does nothing but `receive`, that is
 where the network is read: no other task need wake up for a message. When it
-waits for something else, a watcher reads in its place, a bounded part ahead,
-so that a ping is answered and a Close is noticed.
+waits for something else, a watcher reads in its place, so that a ping is
+answered and a Close is noticed. How far ahead it reads is bounded (READ_AHEAD,
+about a thousand small messages): behind that, they wait for the application.
 
     client's Close, its code and reason     websocket.disconnect with both
     a Close without code                    1005
@@ -27,14 +28,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, cast
 
 from . import contract, frames
 from .connection import Reading
 from .contract import App, ClientDisconnected, ContractError, Message, Scope
-from .deflate import Deflate, agree
-from .exchange import PLAIN_TEXT, READ_AHEAD, Exchange, in_context
+from .deflate import Agreement, Deflate, agree
+from .exchange import PLAIN_TEXT, READ_AHEAD, Exchange, in_context, is_the_apps
 from .frames import LOST, Close, FrameError, Ping, encode
 from .handshake import REFUSAL_FIELDS, Handshake
 from .request import ProtocolError, Request
@@ -45,10 +47,13 @@ from .transport import linger
 
 log = logging.getLogger("asgi_ref")
 
-INBOX = 8  # messages read ahead for an application that is busy
+MESSAGE_COST = 64  # bytes that a message read ahead counts, besides its own
 FAIR_SHARE = 64  # steps after which other clients may have their turn
-GRACE = 1.0  # seconds to answer what came before the client's Close
+GRACE = 1.0  # seconds to answer each message before the client's Close
 CLOSE_LIMIT = 5.0  # seconds for the client to answer our Close
+UNDECIDED = ("connecting", "denying")  # states before there is a WebSocket
+
+Inbox = list[tuple[int, Message]]
 
 
 class WebSocket:
@@ -58,18 +63,7 @@ class WebSocket:
     end: how the client's side ended; None while it is open.
     """
 
-    state = "connecting"
-    end: Close | None = None
-    _said: Close | None = None  # our own Close
-    _owes = False  # the application has a message and has not come back
-    _reads = False  # a `receive` reads from the network
-    _heard = True  # something came since the last ping
-    _more = False  # something of what was read may not be used yet
-    _steps = 0
-    _change: asyncio.Event | None = None
-    _watcher: asyncio.Task[None] | None = None
-    _pinger: asyncio.Task[None] | None = None
-    _closer: asyncio.TimerHandle | None = None
+    endless = True  # see Conversation.leave
 
     def __init__(
         self,
@@ -84,12 +78,24 @@ class WebSocket:
         self._transport = conversation.transport
         self._handshake, self._exchange = handshake, exchange
         self._extension = agreement.line if agreement else b""
-        self._deflate = Deflate(agreement) if agreement else None
-        self._frames = frames.Frames(
-            settings.ws_max_size,
-            self._deflate.inflate if self._deflate else None,
-        )
-        self._inbox: list[Message] = [{"type": "websocket.connect"}]
+        self._deflate, self._frames = readers(agreement, settings.ws_max_size)
+        self.state = "connecting"
+        self.end: Close | None = None
+        self._said: Close | None = None  # our own Close
+        # The application has a message and has not come back for the next.
+        self._owes = False
+        self._reads = False  # `_read_here` is under way
+        self._listens = False  # and waits for the network,
+        self._asked = False  # it did when we sent a ping; no read ended since
+        self._more = False  # something of what was read may not be used yet
+        self._steps = self._sends = 0  # the latter since a `receive` began
+        self._change: asyncio.Event | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._pinger: asyncio.Task[None] | None = None
+        self._closer: asyncio.TimerHandle | None = None
+        # Messages, each after its size; and what they count all together.
+        self._inbox: Inbox = [(0, {"type": "websocket.connect"})]
+        self._ahead = MESSAGE_COST
         early = conversation.connection.buffer
         self._frames.receive_data(early.take(len(early)))
 
@@ -102,23 +108,26 @@ class WebSocket:
         {"type": "websocket.receive", "text": str}, or "bytes": bytes,
         {"type": "websocket.disconnect", "code": int, "reason": str}.
         """
-        self._owes = False
+        self._owes, self._sends = False, 0
+        if self._watcher is not None and self._inbox:
+            await self._take_turns()
         while not self._inbox:
             if self.end is not None or self.state == "closed":
                 return await self._disconnect()
-            if self._more and self._reads:
-                # It came before the 101, and the watcher is past it.
-                ping = self._next()
-                if ping is not None:
-                    await self._answer(ping)
-            elif self._watcher is not None or self._reads:
-                await self._wait()
-            else:
+            if self._watcher is None and not self._reads:
                 await self._read_here()
+            elif self._more and self._reads:
+                # It came before the 101, and the watcher is past it.
+                if (ping := self._next()) is not None:
+                    await self._answer(ping)
+            else:
+                await self._wait()
         self._owes = self.state == "open"
         if self._change is not None:
             self._tell()
-        return self._inbox.pop(0)
+        size, message = self._inbox.pop(0)
+        self._ahead -= MESSAGE_COST + size
+        return message
 
     async def send(self, message: Message) -> None:
         """Pass a message on to the client.
@@ -126,27 +135,39 @@ class WebSocket:
         Raises ContractError, BadResponse: the message breaks a rule.
         Raises ClientDisconnected: nobody is there to read it.
         """
-        if self.end is not None and self.state == "closed":
-            raise ClientDisconnected("the WebSocket is closed")
+        if self.state == "closed":
+            self._check_late(message)
         after = contract.check(contract.WEBSOCKET, self.state, message)
-        kind = message["type"]
-        if kind == "websocket.send":
-            try:
-                await self._transport.write(self._encode(message))
-            except OSError as error:
-                raise self._lost() from error
+        if message["type"] == "websocket.send":
+            self._sends = (self._sends + 1) % FAIR_SHARE
+            if self._transport.write(self._encode(message)) or not self._sends:
+                await self._drain()
         elif self.state == "open":
             await self._say(close_of(message))
         else:
-            accepts = kind == "websocket.accept"
+            accepts = message["type"] == "websocket.accept"
             await (self._accept if accepts else self._deny)(message)
             self.state = after
             self._tell()
+
+    def _check_late(self, message: Message) -> None:
+        """Raise ClientDisconnected, unless the application is to blame.
+
+        It is if it closed and then sends anything but a message: its other
+        tasks need not know that it closed.
+        """
+        closed_itself = self._said is not None and self._said is not self.end
+        known = isinstance(message, MutableMapping)
+        sends = known and message.get("type") == "websocket.send"
+        if sends or not closed_itself:
+            raise ClientDisconnected("the WebSocket is closed")
 
     async def _disconnect(self) -> Message:
         end = self._said or self.end
         assert end is not None
         await self._say(end)
+        if self.state in UNDECIDED:  # it is too late to decide now
+            await self._refuse()
         await asyncio.sleep(0)  # an app that does not hear it may ask for ever
         code, reason = end
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
@@ -179,8 +200,7 @@ class WebSocket:
         self._more = True  # what came early can be used from now on
         await self._write(data)
         if server.logs_access:
-            self._exchange.status = 101
-            self._conversation.log_access(self._exchange)
+            self._conversation.log_access(self._exchange, 101)
         if server.settings.timeouts and server.settings.ws_ping_interval:
             self._pinger = asyncio.create_task(self._keep_asking())
 
@@ -189,7 +209,10 @@ class WebSocket:
         if kind == "close":
             await self._exchange.refuse(403, "Forbidden")
         else:
-            await self._exchange.send({**message, "type": kind})
+            try:
+                await self._exchange.send({**message, "type": kind})
+            except ClientDisconnected as error:
+                raise self._lost() from error
         if self._exchange.over:
             self.end = Close(LOST, "")
 
@@ -201,51 +224,58 @@ class WebSocket:
         self.state = contract.WEBSOCKET.order["open", "websocket.close"]
         self._said = close
         self._tell()
-        with suppress(OSError):
-            await self._transport.write(data)
-        # The client's Close must come now; then reading ends in any case.
-        end_reading = self._transport.interrupt
         loop = asyncio.get_running_loop()
-        self._closer = loop.call_later(CLOSE_LIMIT, end_reading)
+        end_reading = self._transport.interrupt
+        try:
+            with suppress(ClientDisconnected):
+                await self._write(data)
+        finally:
+            # The client's Close must come now; then reading ends in any case.
+            self._closer = loop.call_later(CLOSE_LIMIT, end_reading)
 
     async def _write(self, data: bytes) -> None:
+        if self._transport.write(data):
+            await self._drain()
+
+    async def _drain(self) -> None:
         try:
-            await self._transport.write(data)
+            await self._transport.drain()
         except OSError as error:
             raise self._lost() from error
+        await asyncio.sleep(0)  # others have their turn, if it did not wait
 
     def _lost(self) -> ClientDisconnected:
         self.end = self.end or Close(LOST, "")
+        if self.state in UNDECIDED:
+            self.state = "closed"
+        self._tell()
         return ClientDisconnected("the client has gone")
 
     # From the client to the application.
 
     async def _read_here(self) -> None:
-        self._reads = True
+        self._reads, self._listens = True, not self._more
         try:
             if self._more:
                 await self._take_turns()
             else:
-                self._take_in(await self._transport.read())
-            ping = self._next()
-            if ping is not None:
+                data = await self._transport.read()
+                self._listens = self._asked = False
+                self._frames.receive_data(data)
+                if not data:
+                    self.end = self.end or Close(LOST, "")
+            if (ping := self._next()) is not None:
                 await self._answer(ping)
         except OSError:  # TimeoutError: the server stops, the client is late
-            self._take_in(b"")
+            self.end = self.end or Close(LOST, "")
         finally:
-            self._reads = False
+            self._reads = self._listens = False
             if self._change is not None:
                 self._tell()
 
-    def _take_in(self, data: bytes) -> None:
-        self._heard = True
-        self._frames.receive_data(data)
-        if not data:
-            self.end = self.end or Close(LOST, "")
-
     def _next(self) -> Ping | None:
         """Take one event of what has come; return it if it is a Ping."""
-        if self.state == "connecting":
+        if self.end is not None or self.state in UNDECIDED:
             # A client may not even speak before the 101 has come (4.1).
             if len(self._frames.unread) > READ_AHEAD:
                 self.end = self.end or Close(LOST, "")
@@ -257,10 +287,11 @@ class WebSocket:
             peer = self._conversation.peer
             log.warning("%s  %d, %s", peer, error.code, error)
         self._more = event is not None and self._frames.unread != b""
-        if isinstance(event, str):
-            self._inbox.append({"type": "websocket.receive", "text": event})
-        elif isinstance(event, bytes):
-            self._inbox.append({"type": "websocket.receive", "bytes": event})
+        if isinstance(event, (str, bytes)):
+            key = "text" if isinstance(event, str) else "bytes"
+            message = {"type": "websocket.receive", key: event}
+            self._inbox.append((len(event), message))
+            self._ahead += MESSAGE_COST + len(event)
         elif isinstance(event, Ping):
             return event
         elif isinstance(event, Close):
@@ -268,13 +299,13 @@ class WebSocket:
         return None
 
     async def _answer(self, ping: Ping) -> None:
-        if self.state == "open":
+        if self.end is None:  # that we have sent our Close does not matter
             with suppress(ClientDisconnected):
                 await self._write(encode(frames.PONG, ping.payload))
 
     async def _take_turns(self) -> None:
-        self._steps += 1
-        if self._steps % FAIR_SHARE == 0:
+        self._steps = (self._steps + 1) % FAIR_SHARE
+        if not self._steps:
             await asyncio.sleep(0)
 
     def app_waits(self) -> None:
@@ -287,12 +318,13 @@ class WebSocket:
         while self.end is None:
             if self.state == "closed":
                 self._inbox.clear()
-            if self._full:
+                self._ahead = 0
+            if self._ahead > READ_AHEAD:  # the application must take some
                 await self._wait()
             else:
                 await self._read_here()
             self._tell()
-        while self.state in ("connecting", "denying"):
+        while self.state in UNDECIDED:
             await self._wait()  # for the application's decision
         with suppress(TimeoutError):
             while self.state == "open" and (self._inbox or self._owes):
@@ -302,12 +334,6 @@ class WebSocket:
         if self.end.code != LOST:
             await linger(self._transport)
         await self._transport.close()
-
-    @property
-    def _full(self) -> bool:
-        """Whether the application must take something first."""
-        sizes = [len(m.get("text") or m.get("bytes", "")) for m in self._inbox]
-        return len(sizes) >= INBOX or sum(sizes) > READ_AHEAD
 
     def _tell(self) -> None:
         if self._change is not None:
@@ -328,12 +354,13 @@ class WebSocket:
         interval, limit = settings.ws_ping_interval, settings.ws_ping_timeout
         await asyncio.sleep(interval)
         while self.state == "open" and self.end is None:
-            self._heard = False
+            # Only if a read waits now, and when the time is over, and none
+            # has ended in between, there is no answer that was not read yet.
+            self._asked = self._listens
             with suppress(ClientDisconnected):
                 await self._write(encode(frames.PING, b""))
             await asyncio.sleep(limit or interval)
-            listens = self._reads or (self._watcher and not self._full)
-            if limit and listens and not self._heard and not sys.gettrace():
+            if limit and self._asked and self._listens and not sys.gettrace():
                 self._transport.interrupt()
                 return self._transport.abort()
             await asyncio.sleep(max(0, interval - (limit or interval)))
@@ -342,7 +369,8 @@ class WebSocket:
         """The server stops: tell the application, then the client."""
         self.end = self.end or Close(1012, "the server is stopping")
         self._tell()
-        self._transport.interrupt()
+        if self._listens:  # otherwise it would hit who reads next: `linger`
+            self._transport.interrupt()
 
     # Around the application.
 
@@ -351,10 +379,9 @@ class WebSocket:
         code = 1000
         try:
             await app(scope, self.receive, self.send)
-        except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise  # it is we who are cancelled, not the application
+        except BaseException as error:
+            if not is_the_apps(error):
+                raise
             code = 1011
             if self.end is not None:  # not an error: clients come and go
                 log.info(
@@ -375,12 +402,12 @@ class WebSocket:
             await self._refuse()
 
     async def _refuse(self) -> None:
-        if self.end is None:
+        end, self.state = self.end, "closed"
+        self.end = end or Close(LOST, "")
+        if end is None:
             await self._exchange.refuse(500, "Internal Server Error")
-        elif self.end.code != LOST:
+        elif end.code != LOST:
             await self._exchange.refuse(503, "The server is stopping")
-        self.end = self.end or Close(LOST, "")
-        self.state = "closed"
         self._tell()
 
     async def finish(self) -> None:
@@ -397,7 +424,7 @@ class WebSocket:
 async def websocket(conversation: Conversation, request: Request) -> None:
     """Take over a conversation whose client asks for a WebSocket."""
     server, connection = conversation.server, conversation.connection
-    finished = conversation.log_access if server.logs_access else None
+    finished = (conversation.log_access,) if server.logs_access else ()
     transport = conversation.transport
     exchange = Exchange(connection, transport, server.own_lines, finished)
     connection.keep_alive = False  # a refusal is the last response
@@ -441,6 +468,16 @@ def websocket_scope(conversation: Conversation, handshake: Handshake) -> Scope:
     scope["subprotocols"] = handshake.subprotocols
     scope["extensions"] = {"websocket.http.response": {}}
     return scope
+
+
+def readers(
+    agreement: Agreement | None, limit: int
+) -> tuple[Deflate | None, frames.Frames]:
+    """Return what reads and writes one client's messages of up to `limit`."""
+    if agreement is None:
+        return None, frames.Frames(limit)
+    deflate = Deflate(agreement, limit)
+    return deflate, frames.Frames(limit, deflate.inflate)
 
 
 def close_of(message: Message) -> Close:

@@ -119,7 +119,8 @@ def make_environ(request: Request, body: BinaryIO, told: Environ) -> Environ:
     told: what all requests of this connection say alike.
     """
     target, _, query = request.target.partition(b"?")
-    path = unquote_to_bytes(target.strip(b"*")).decode("latin-1")
+    target = b"" if target == b"*" else target
+    path = unquote_to_bytes(target).decode("latin-1")
     if (path + "/").startswith(told["SCRIPT_NAME"] + "/"):
         path = path[len(told["SCRIPT_NAME"]) :]
     return {

@@ -546,6 +546,18 @@ def test_an_asgi_application_that_raises(logged):
     assert "RuntimeError: db is down" in errors(logged)[0]
 
 
+@on_a_loop
+async def test_stop_iteration_is_an_error_like_others(logged):
+    """A future cannot raise it, and who waits would wait for ever."""
+
+    def app(environ, start_response):
+        return [next(iter(()))]
+
+    async with bridged(app, watched=False) as in_thread:
+        assert (await in_thread(Client.ask)).status == 500
+    assert "StopIteration" in errors(logged)[0]
+
+
 def call(app, environ, blocks=99):
     """Call a bridged application without a server, take some blocks."""
     started = []

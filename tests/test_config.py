@@ -53,7 +53,6 @@ def test_what_was_not_said_keeps_the_servers_default():
         ("--interface asgi2", "interface", "asgi2"),
         ("--interface wsgi", "interface", "wsgi"),
         ("--interface wsgi --threads 3", "threads", 3),
-        ("--env-file .env", "env_file", ".env"),
         ("--host ::1", "host", "::1"),
         ("--port 0", "port", 0),
         ("--port 65535", "port", 65535),
@@ -76,6 +75,9 @@ def test_flags_of_the_command_line(arguments, name, value):
         ("--lifespan off", "lifespan", "off"),
         ("--root-path /api", "root_path", "/api"),
         ("--root-path /api/", "root_path", "/api"),
+        ("--root-path api", "root_path", "/api"),
+        ("--root-path api/v1", "root_path", "/api/v1"),
+        ("--root-path /", "root_path", ""),
         ("--limit-head 1000", "limit_head", 1000),
         ("--limit-concurrency 7", "limit_concurrency", 7),
         ("--timeout-header 1.5", "timeout_header", 1.5),
@@ -122,6 +124,22 @@ def test_the_help_names_every_flag(capsys):
         assert "--" + flag.replace("_", "-") in text
 
 
+def test_the_help_tells_defaults_and_what_a_header_looks_like(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert '--header "Name: value"' in text
+    for flag, default in [
+        ("--limit-head BYTES", "65536"),
+        ("--timeout-keep-alive SECONDS", "5"),
+        ("--ws-max-size BYTES", "16777216"),
+    ]:
+        assert re.search(f"{flag} [^(]+ \\(default: {default}\\)", text)
+    for flag in ["interface", "lifespan"]:
+        assert re.search(f"--{flag} {{[^}}]+}} .*; default: auto", text)
+    assert re.search(r"--root-path PATH [a-z]", text)
+
+
 # Words that make no sense.
 
 
@@ -142,10 +160,62 @@ def test_an_unknown_flag_names_the_nearest(capsys, typed, meant):
     assert f"unknown: {typed} (did you mean {meant}?)" in text
 
 
-def test_an_unknown_flag_that_is_like_no_other(capsys):
-    text = refusal(capsys, "--qqqq")
-    assert "unknown: --qqqq" in text
+@pytest.mark.parametrize("typed", ["--qqqq", "--nonsense", "--banana=3"])
+def test_an_unknown_flag_that_is_like_no_other(capsys, typed):
+    text = refusal(capsys, typed)
+    assert f"unknown: {typed}\n" in text
     assert "did you mean" not in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("--reload", "--reload is not there yet; restart by hand\n"),
+        ("--reload-dir src", "--reload-dir is not there yet; restart by hand"),
+        ("--workers 4", "--workers is not there yet; start several"),
+        ("--ssl-keyfile x", "--ssl-keyfile is not there yet; put a proxy"),
+        ("--middleware m:f", "--middleware is not there yet; wrap the app"),
+        ("--trace=x.jsonl", "--trace is not there yet\n"),
+        ("--no-proxy-headers", "--no-proxy-headers is not there yet\n"),
+        ("--limit-max-requests 3", "--limit-max-requests is not there yet\n"),
+    ],
+)
+def test_a_flag_that_is_not_there_yet(capsys, typed, says):
+    text = refusal(capsys, "main:app", *typed.split())
+    assert f"error: {says}" in text
+    assert "did you mean" not in text
+
+
+@pytest.mark.parametrize("typed", ["--http h11", "--loop=uvloop", "--ws auto"])
+def test_a_flag_that_only_uvicorn_has(capsys, typed):
+    text = refusal(capsys, "main:app", *typed.split())
+    flag = re.split("[ =]", typed)[0]
+    assert f"error: {flag}: only uvicorn has it\n" in text
+
+
+def test_a_mistyped_flag_that_is_not_there_yet(capsys):
+    text = refusal(capsys, "main:app", "--reloda")
+    assert "unknown: --reloda (did you mean --reload?)" in text
+    assert "--reload is not there yet; restart by hand" in text
+
+
+def test_no_flag_is_both_there_and_not_there():
+    flags = [*config.UVICORN, *" ".join(config.LATER).split()]
+    known = config.parser()._option_string_actions
+    assert not set(flags) & set(known)
+    assert len(flags) == len(set(flags))
+
+
+def test_the_doctor_is_not_there_yet(capsys):
+    text = refusal(capsys, "doctor", "main:app")
+    assert "error: doctor is not there yet\n" in text
+
+
+def test_an_error_comes_after_one_line_of_usage(capsys):
+    usage, error = refusal(capsys, "main:app", "--prot").splitlines()
+    assert usage.startswith("usage: python -m asgi_ref [APP]")
+    assert "--help" in usage
+    assert "unknown: --prot" in error
 
 
 def test_the_beginning_of_a_flag_is_not_the_flag(capsys):
@@ -179,6 +249,7 @@ def test_a_flag_that_means_nothing_to_wsgi_is_refused(capsys, arguments, flag):
         "--port",
         "--fd x",
         "--backlog 0",
+        "--backlog 99999999999",
         "--limit-head 0",
         "--threads 0",
         "--threads 3",
@@ -238,6 +309,14 @@ def env_file(tmp_path, monkeypatch):
         ('ASGI_REF_A="double"', "double"),
         ("ASGI_REF_A=a=b", "a=b"),
         ("ASGI_REF_A=", ""),
+        ("ASGI_REF_A=1 # a comment", "1"),
+        ("ASGI_REF_A=1\t# it's a comment", "1"),
+        ("ASGI_REF_A= # a comment", ""),
+        ("ASGI_REF_A=a#b", "a#b"),
+        ("ASGI_REF_A='a # b'", "a # b"),
+        ('ASGI_REF_A="a # b" # a comment', "a # b"),
+        ('ASGI_REF_A="it\'s"', "it's"),
+        ("ASGI_REF_A=it's", "it's"),
         ("export ASGI_REF_A=1", "1"),
         ("  export ASGI_REF_A=1", "1"),
     ],
@@ -259,6 +338,38 @@ def test_a_variable_that_is_set_stays(env_file, monkeypatch):
     env_file("ASGI_REF_A=from file\nASGI_REF_B=2\n")
     assert os.environ["ASGI_REF_A"] == "from outside"
     assert os.environ["ASGI_REF_B"] == "2"
+
+
+def test_an_env_file_that_begins_with_a_byte_order_mark(env_file):
+    env_file("\ufeffASGI_REF_A=1\n")
+    assert os.environ["ASGI_REF_A"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"ASGI_REF_A=\xff", "can't decode byte 0xff"),
+        (b"ASGI_REF_A=a\0b", "null byte"),
+        (b"=a", "no name"),
+        (b"  = a", "no name"),
+    ],
+)
+def test_a_line_of_the_env_file_that_makes_no_sense(tmp_path, line, says):
+    file = tmp_path / ".env"
+    file.write_bytes(b"# a comment\n" + line + b"\n")
+    before = dict(os.environ)
+    with pytest.raises(OSError, match=says) as caught:
+        config.load_env(str(file))
+    assert str(caught.value).startswith(f"{file}, line 2: ")
+    assert dict(os.environ) == before
+
+
+def test_the_env_file_of_the_command_line(capsys, tmp_path):
+    file = tmp_path / ".env"
+    text = refusal(capsys, "--env-file", str(file))
+    assert f"argument --env-file: no such file: {file}" in text
+    file.touch()
+    assert parse(["--env-file", str(file)]).env_file == str(file)
 
 
 def test_an_env_file_that_is_not_there(tmp_path):

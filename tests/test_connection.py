@@ -828,3 +828,31 @@ def test_a_whole_body_of_small_chunks_is_few_events():
     while connection.next_event() is not Signal.END_OF_BODY:
         events += 1
     assert events < 10
+
+
+def test_a_body_that_did_not_wait_for_100_continue_keeps_the_connection():
+    connection = connected(WAITING + b"hello" + GET)
+    events_of(connection)
+    assert b"connection: close" not in answer(connection)
+    assert connection.next_cycle()
+    assert isinstance(connection.next_event(), Request)
+
+
+def test_a_head_request_that_is_refused_gets_no_body():
+    """RFC 9110, section 9.3.2: whatever the reason is."""
+    connection = connected(HEAD[:-2] + b"Content-Length: x\r\n\r\n")
+    assert refusal(connection) == 400
+    assert answer(connection, b"why").endswith(b"\r\n\r\n")
+
+
+def test_only_a_body_without_length_and_chunks_is_open_ended():
+    lengths = [(b"Content-Length", b"2")]
+    for sample, headers, expected in [
+        (GET, [], False),
+        (OLD_GET, [], True),
+        (OLD_GET, lengths, False),
+        (OLD_GET.replace(b"GET", b"HEAD"), [], False),
+    ]:
+        connection = asked(sample)
+        connection.send_response(Response(200, headers))
+        assert connection.open_ended is expected

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from asgi_ref.deflate import TAIL, Agreement, Deflate, agree
+from asgi_ref.deflate import MOST_STREAMS, TAIL, Agreement, Deflate, agree
 from asgi_ref.frames import BINARY, FIN, RSV1, FrameError, Frames, xor
 
 PMD = b"permessage-deflate"
@@ -135,6 +135,53 @@ def test_many_streams_in_one_piece_are_refused():
         Deflate(DEFAULT).inflate(final * 1000, 100, True)
 
 
+def ways_to_cut(data):
+    """The bytes whole, one by one, and in two at every position."""
+    yield [data]
+    yield [data[at : at + 1] for at in range(len(data))]
+    for at in range(1, len(data)):
+        yield [data[:at], data[at:]]
+
+
+def inflate_all(pieces, deflate=None):
+    deflate, room = deflate or Deflate(DEFAULT), 1000
+    *before, last = pieces
+    data = b"".join(deflate.inflate(piece, room, False) for piece in before)
+    return data + deflate.inflate(last, room, True)
+
+
+def final(words):
+    """Words in a block that says it is the last one."""
+    compressor = raw()
+    return compressor.compress(words) + compressor.flush()
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_many_final_blocks_in_one_message(count):
+    """However the network has cut it."""
+    words = [b"Hello ", b"to ", b"", b"you "] * 3
+    data = b"".join(map(final, words[:count])) + b"\x00"
+    for pieces in ways_to_cut(data):
+        deflate = Deflate(DEFAULT)
+        for _ in range(2):
+            assert inflate_all(pieces, deflate) == b"".join(words[:count])
+
+
+def test_how_many_final_blocks_a_message_may_have():
+    """However the network has cut it; and each message may have as many."""
+    most = final(b"") * MOST_STREAMS + b"\x00"
+    for size in 1, 2, 3, len(most) + 2:
+        deflate = Deflate(DEFAULT)
+        for data in most, most, final(b"") + most:
+            cuts = range(0, len(data), size)
+            pieces = [data[at : at + size] for at in cuts]
+            if data is most:
+                assert inflate_all(pieces, deflate) == b""
+            else:
+                with pytest.raises(FrameError, match="many streams"):
+                    inflate_all(pieces, deflate)
+
+
 @pytest.mark.parametrize("forgets", [False, True])
 @pytest.mark.parametrize("bits", range(9, 16))
 def test_both_ways_with_every_window(bits, forgets):
@@ -189,6 +236,46 @@ def test_a_message_cut_at_every_position():
         assert first + deflate.inflate(data[at:], 100, True) == message
 
 
+def test_a_stored_block_that_is_cut_short():
+    """What the server appends is never taken for the client's words."""
+    for missing in range(1, 12):
+        size = 5 + missing
+        block = b"\x00%c\x00%c\xffhello" % (size, 255 - size)
+        for pieces in ways_to_cut(block):
+            with pytest.raises(FrameError) as caught:
+                inflate_all(pieces)
+            assert caught.value.code == 1007
+
+
+@pytest.mark.parametrize("end", [b"", b"\x00"])
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+@pytest.mark.parametrize("strategy", [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FIXED])
+def test_a_message_that_is_cut_short(level, strategy, end):
+    chance = random.Random(level)
+    words = bytes(chance.choice(b"abcdefgh ") for _ in range(300))
+    compressor = zlib.compressobj(level, zlib.DEFLATED, -15, 9, strategy)
+    data = compressor.compress(words)
+    if end:  # a final block, and then an empty one
+        data += compressor.flush() + end
+    else:
+        data += compressor.flush(zlib.Z_SYNC_FLUSH)
+        data = data.removesuffix(TAIL)
+    assert Deflate(DEFAULT).inflate(data, 1000, True) == words
+    for at in range(len(data) - 1):
+        if data[:at] in (b"\x00", b"\x01"):
+            continue  # that is a whole message, an empty one
+        with pytest.raises(FrameError) as caught:
+            Deflate(DEFAULT).inflate(data[:at], 1000, True)
+        assert caught.value.code == 1007
+
+
+def test_the_tail_that_the_client_did_not_cut_off():
+    data = client_compress(raw(), b"hello") + TAIL
+    with pytest.raises(FrameError) as caught:
+        Deflate(DEFAULT).inflate(data, 1000, True)
+    assert caught.value.code == 1007
+
+
 # Bombs
 
 
@@ -198,6 +285,13 @@ def test_the_room_is_exact():
     with pytest.raises(FrameError) as caught:
         Deflate(DEFAULT).inflate(data, 999, True)
     assert caught.value.code == 1009
+
+
+def test_the_limit_is_what_is_told():
+    """And not what earlier frames have left of it."""
+    data = client_compress(raw(), bytes(1000))
+    with pytest.raises(FrameError, match="more than 1200 bytes"):
+        Deflate(DEFAULT, 1200).inflate(data, 200, True)
 
 
 def test_a_bomb_takes_no_more_memory_than_is_allowed():

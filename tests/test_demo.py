@@ -258,9 +258,7 @@ async def test_a_client_that_leaves_is_not_waited_for():
 @on_a_loop
 async def test_a_long_poll_ends_when_the_server_stops():
     spy = Spy()
-    async with asgi_ref.running(
-        spy, timeout_graceful_shutdown=PATIENCE
-    ) as url:
+    async with asgi_ref.running(spy, timeout_graceful_shutdown=2) as url:
         client = await ask(url, "/wait")
         await until(lambda: spy.waiting)
     assert spy.over == ["/wait"]

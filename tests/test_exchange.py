@@ -80,7 +80,7 @@ def chunked(body=b""):
     return b"\r\n".join(lines)
 
 
-def begin(data=GET, transport=None, finished=lambda exchange: None):
+def begin(data=GET, transport=None, finished=()):
     """An exchange for the request that `data` starts with."""
     transport = transport or MemoryTransport()
     connection = Connection()
@@ -520,6 +520,61 @@ async def test_trailers_for_a_client_that_does_not():
     exchange, transport = await serve(saying(start, BODY, last))
     assert parse(transport.sent)[2] == b"5\r\nhello\r\n0\r\n\r\n"
     assert exchange.connection.next_cycle()
+
+
+@on_a_loop
+async def test_wrong_trailers_are_raised_where_they_were_sent():
+    wrong = {"headers": [("a", "text")], "more_trailers": True}
+    raised = []
+
+    async def app(scope, receive, send):
+        await send({**START, "trailers": True})
+        await send(BODY)
+        event = {"type": "http.response.trailers"}
+        try:
+            await send({**event, **wrong})
+        except BadResponse as error:
+            raised.append(error)
+        await send({**event, "headers": [(b"a", b"b")]})
+
+    exchange, _ = await serve(app)
+    assert raised
+    assert exchange.state == "complete"
+
+
+@on_a_loop
+async def test_asking_for_ever_does_not_stop_the_others():
+    exchange, transport = begin()
+    await exchange.receive()
+    transport.feed(b"")
+    await exchange.receive()
+    turns = []
+    asyncio.get_running_loop().call_soon(turns.append, "another's turn")
+    for _ in range(1000):
+        assert (await exchange.receive())["type"] == "http.disconnect"
+    assert turns
+
+
+@on_a_loop
+async def test_a_last_send_that_is_cancelled_has_been_sent():
+    seen = []
+
+    class Slow(MemoryTransport):
+        def write(self, data):
+            super().write(data)
+            return True
+
+        async def drain(self):
+            await asyncio.Event().wait()
+
+    exchange, transport = begin(transport=Slow(), finished=(seen.append,))
+    await exchange.send({**START, "headers": []})
+    sending = asyncio.create_task(exchange.send(BODY))
+    await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.wait([sending])
+    assert transport.sent.endswith(BODY["body"])
+    assert seen == [exchange]
 
 
 @on_a_loop
@@ -972,6 +1027,18 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @on_a_loop
+async def test_a_refusal_where_trailers_were_promised_is_whole():
+    async def app(scope, receive, send):
+        await send({**START, "trailers": True})
+        raise RuntimeError("no answer after all")
+
+    _, transport = await serve(app)
+    line, _, body = parse(transport.sent)
+    assert line == b"HTTP/1.1 500 Internal Server Error"
+    assert body == b"Internal Server Error"
+
+
+@on_a_loop
 async def test_continue_is_said_when_the_application_reads():
     exchange, transport = begin(post(b"", b"Expect: 100-continue", length=2))
     await asyncio.sleep(0)
@@ -1019,7 +1086,7 @@ async def test_continue_is_not_said_to_http_1_0():
 @on_a_loop
 async def test_finished_is_called_once_when_the_response_is_complete():
     seen = []
-    exchange, _ = begin(finished=seen.append)
+    exchange, _ = begin(finished=(seen.append,))
     await exchange.send(START)
     await exchange.send(MORE)
     assert not seen

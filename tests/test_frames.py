@@ -466,7 +466,9 @@ def test_closes_that_are_written():
     assert len(encode_close(1000, "x" * 123)) == 127
 
 
-@pytest.mark.parametrize("code", [0, 999, 1004, 1006, 1015, 2999, 5000])
+@pytest.mark.parametrize(
+    "code", [-1, 0, 999, 1004, 1006, 1015, 2999, 5000, 70_000, 1 << 70]
+)
 def test_codes_that_may_not_be_sent(code):
     with pytest.raises(ValueError, match="may be sent"):
         encode_close(code)

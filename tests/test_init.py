@@ -214,3 +214,11 @@ def test_what_the_package_offers():
     assert asgi_ref.__version__
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = asgi_ref.nonsense
+
+
+@pytest.mark.parametrize("app", [5, lambda environ, start_response: []])
+@on_a_loop
+async def test_what_is_no_application_is_not_served(app):
+    with pytest.raises(TargetError):
+        async with asgi_ref.running(app):
+            pass

@@ -144,6 +144,22 @@ async def test_startup_failed_without_a_message():
         await Lifespan(app).startup()
 
 
+@pytest.mark.parametrize(
+    "message", ["", "Traceback (most recent call last):\n ...\nOSError: no"]
+)
+@on_a_loop
+async def test_a_traceback_as_a_message_becomes_one_line(message):
+    """So frameworks do it: they say "failed", and raise."""
+
+    async def app(scope, receive, send):
+        event = {"type": "lifespan.startup.failed", "message": message}
+        await send(event)
+        raise OSError("no db")
+
+    with pytest.raises(StartupFailed, match=r"^OSError: no db \(test_life"):
+        await Lifespan(app).startup()
+
+
 @on_a_loop
 async def test_failed_counts_even_if_the_application_raises_after_it():
     async def app(scope, receive, send):
@@ -306,3 +322,44 @@ async def test_a_wrong_message_is_raised_where_it_was_sent(messages):
 @on_a_loop
 async def test_shutdown_without_startup_does_nothing():
     await Lifespan(polite).shutdown()
+
+
+@on_a_loop
+async def test_an_application_that_wants_to_exit_is_no_end_of_the_wait():
+    class Strange(BaseException):
+        pass
+
+    for error in (SystemExit("no database"), Strange("odd")):
+
+        async def app(scope, receive, send, error=error):
+            await receive()
+            raise error
+
+        with pytest.raises(StartupFailed, match=str(error)):
+            await Lifespan(app, "on").startup()
+
+        async def late(scope, receive, send, error=error):
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            raise error
+
+        lifespan = Lifespan(late)
+        await lifespan.startup()
+        await lifespan.shutdown()
+
+
+@on_a_loop
+async def test_a_startup_that_was_given_up_leaves_nothing_behind():
+    async def app(scope, receive, send):
+        await asyncio.Event().wait()
+
+    before = asyncio.all_tasks()
+    lifespan = Lifespan(app)
+    starting = asyncio.create_task(lifespan.startup())
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait([starting])
+    await lifespan.shutdown()
+    if others := asyncio.all_tasks() - before:
+        await asyncio.wait(others)

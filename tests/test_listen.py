@@ -145,6 +145,27 @@ def test_a_name_that_is_none_is_refused():
         listen("no such host", 0)
 
 
+def test_a_name_that_no_name_can_be_is_refused():
+    with pytest.raises(CannotListen, match=r"a\.\.b:0: .*label empty"):
+        listen("a..b", 0)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:24001", "http://127.0.0.1", "[::1]"]
+)
+def test_a_host_that_is_more_than_a_host_gets_a_hint(host):
+    with pytest.raises(CannotListen) as caught:
+        listen(host, 0)
+    hint = "Write the host alone (127.0.0.1, ::1); the port is --port."
+    assert str(caught.value).endswith(hint)
+
+
+def test_a_host_that_is_unknown_gets_no_hint():
+    with pytest.raises(CannotListen) as caught:
+        listen("no such host", 0)
+    assert "--port" not in str(caught.value)
+
+
 @needs_unix
 def test_unix(tmp_path):
     path = str(tmp_path / "s")

@@ -382,8 +382,8 @@ def test_1_no_such_host(start):
     assert "Traceback" not in text
 
 
-def test_1_no_such_env_file(start):
-    text = start("--env-file", "nope.env", app=HELLO).refused(1)
+def test_2_no_such_env_file(start):
+    text = start("--env-file", "nope.env", app=HELLO).refused(2)
     assert "nope.env" in text
     assert "Traceback" not in text
 
@@ -808,3 +808,53 @@ def test_an_asgi_app_with_the_flag(start):
 def test_threads_are_for_wsgi(start):
     server = start("--port", "0", "--threads", "3", app=HELLO)
     assert "--threads: only with --interface wsgi" in server.refused(2)
+
+
+# What holds on, whatever is done to it.
+
+SWALLOWS = """
+import asyncio
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200})
+    body = {"type": "http.response.body", "body": b".", "more_body": True}
+    await send(body)
+    while True:
+        try:
+            await asyncio.sleep(0.1)
+        except BaseException:
+            pass
+"""
+BUSY = ENDLESS.replace("await asyncio.Event().wait()", "while True: pass")
+
+
+def begin(run):
+    """Send a request, and wait for the first of its answer."""
+    client = socket.create_connection(run.address)
+    client.settimeout(PATIENCE)
+    client.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+    while not client.recv(1000).endswith(b".\r\n"):
+        pass
+    return client
+
+
+@pytest.mark.parametrize("app", [SWALLOWS, BUSY], ids=["swallows", "busy"])
+def test_twice_forces_whatever_the_application_does(start, app):
+    run = start(app=app)
+    run.ready()
+    with begin(run):
+        run.signal()
+        run.signal(signal.SIGTERM)  # two of a kind may become one
+        assert run.ended() == 0
+    assert "forced: GET /held did not let go" in run.log.rest()
+
+
+def test_one_signal_is_enough_in_the_end(start):
+    """A container's runtime sends one, and later kills."""
+    run = start("--timeout-graceful-shutdown", "0", app=SWALLOWS)
+    run.ready()
+    with begin(run):
+        run.signal(signal.SIGTERM)
+        assert run.ended() == 0
+    assert "forced: GET /held did not let go" in run.log.rest()

@@ -217,7 +217,7 @@ def test_connect_is_refused_whatever_its_target():
     "host",
     [
         b"", b"a", b"a:", b"a:80", b"A.example", b"127.0.0.1:8000", b"[::1]",
-        b"[::ffff:1.2.3.4]:80", b"x_y-z.~", b"a%20b", b"a,b",
+        b"[::ffff:1.2.3.4]:80", b"x_y-z.~", b"a%20b", b"a,b", b"[v1.a]:80",
     ],
 )  # fmt: skip
 def test_hosts(host):
@@ -229,7 +229,8 @@ def test_hosts(host):
     [
         b"a b", b"a/b", b"a:b", b"a:80:80", b"u@a", b"a?b", b"a#b", b"[::1",
         b"::1", b"[x]", b"a\\b", b"\xe9", b'"a"', b"http://a", b"a, b",
-        b"a%zz", b"a%2",
+        b"a%zz", b"a%2", b"[:::::]", b"[.]", b"[1.2.3.4]", b"[::1::2]",
+        b"[v.a]", b"[::1%eth0]",
     ],
 )  # fmt: skip
 def test_hosts_that_are_refused(host):

@@ -10,6 +10,7 @@ from asgi_ref import response as module
 from asgi_ref.request import Request
 from asgi_ref.response import (
     BadResponse,
+    OwnLines,
     Response,
     field_lines,
     http_date,
@@ -334,3 +335,27 @@ def test_http_date(moment, text):
     seconds = calendar.timegm(moment)
     assert http_date(seconds) == text
     assert http_date(seconds + 0.999) == text
+
+
+def test_what_a_server_adds_to_its_responses():
+    lines = OwnLines([(b"X-Pod", b"7")])
+    assert lines.at(784111777) == (
+        b"date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        b"server: asgi_ref\r\nX-Pod: 7\r\n"
+    )
+    assert lines.at(784111777, (b"date", b"server")) == b"X-Pod: 7\r\n"
+
+
+def test_what_a_server_adds_can_be_left_out_or_replaced():
+    assert OwnLines(date=False, server=False).at(0) == b""
+    lines = OwnLines([(b"Server", b"mine"), (b"Date", b"never")])
+    assert lines.at(0) == b"Server: mine\r\nDate: never\r\n"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [(b"Connection", b"close"), (b"Content-Length", b"1"), (b"a b", b"c")],
+)
+def test_what_no_server_adds_to_all_its_responses(header):
+    with pytest.raises(BadResponse):
+        OwnLines([header])

@@ -159,6 +159,7 @@ def test_a_unix_socket_has_no_client_and_a_path_for_a_server():
 def test_options_of_the_whole_server():
     found = scope("OPTIONS * HTTP/1.1")
     assert (found["path"], found["raw_path"]) == ("*", b"*")
+    assert scope("OPTIONS * HTTP/1.1", root_path="/api")["path"] == "*"
 
 
 def test_state_is_copied_and_what_it_holds_is_shared():

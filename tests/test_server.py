@@ -723,6 +723,18 @@ async def test_context_variables_do_not_leak(request_of):
 
 
 @on_a_loop
+async def test_context_variables_of_a_task_that_answers_do_not_leak():
+    async def app(scope, receive, send):
+        await asyncio.create_task(look_and_set(scope, receive, send))
+
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        for _ in range(3):
+            client.send(GET)
+            assert (await client.answer()).body.startswith(b"unset ")
+
+
+@on_a_loop
 async def test_state_is_copied_for_each_request():
     async def app(scope, receive, send):
         state = scope["state"]
@@ -769,6 +781,32 @@ async def test_background_work_does_not_hold_up_the_next_request():
         await ended.wait()
         client.send(get(b"/four"))
         assert (await client.answer()).body == b"/four"
+
+
+
+@on_a_loop
+async def test_a_task_that_answers_does_not_hold_up_the_next_request():
+    """The application waits for its own task, which has answered already."""
+    free = asyncio.Event()
+
+    async def app(scope, receive, send):
+        async def answer():
+            await send(START)
+            await send({**BODY, "body": scope["path"].encode()})
+            if scope["path"] == "/first":
+                await free.wait()
+
+        await asyncio.create_task(answer())
+
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        for path in (b"/first", b"/second"):
+            client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+        assert [(await client.answer()).body for _ in range(2)] == [
+            *(b"/first", b"/second"),
+        ]
+        assert not free.is_set()
+        free.set()
 
 
 @on_a_loop
@@ -860,6 +898,46 @@ async def test_an_error_after_the_start_is_seen_as_truncation(logged):
     assert len(errors(logged)) == 1
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@on_a_loop
+async def test_an_error_after_the_start_does_not_look_like_an_end(version):
+    """In HTTP/1.0 the end of the connection would be the end of the body."""
+
+    async def app(scope, receive, send):
+        await send(START)
+        await send({**MORE, "body": b"partial"})
+        await receive()
+        raise RuntimeError("in the middle")
+
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        request = b"POST / HTTP/%b\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
+        client.send(request % version)
+        assert (await client.head()).status == 200
+        assert b"partial" in await client.reader.readuntil(b"partial")
+        client.send(b"xy")
+        if version == b"1.0":
+            with pytest.raises(ConnectionResetError):
+                await client.reader.read()
+        else:
+            assert b"0\r\n\r\n" not in await client.rest()
+
+
+@on_a_loop
+async def test_an_application_that_wants_to_exit_ends_only_its_request(logged):
+    async def app(scope, receive, send):
+        if scope["path"] == "/exit":
+            sys.exit("enough")
+        await send(START)
+        await send(BODY)
+
+    async with Serving(app, lifespan="off") as serving:
+        answer = await serving.ask(GET.replace(b"/here", b"/exit"))
+        assert answer.status == 500
+        assert "SystemExit: enough" in errors(logged)[0]
+        assert (await serving.ask()).status == 200
+
+
 @on_a_loop
 async def test_an_application_that_cancels_itself(logged):
     """It awaited a task that was cancelled; that is an error like any."""
@@ -874,6 +952,27 @@ async def test_an_application_that_cancels_itself(logged):
         client.send(GET)
         assert (await client.rest()).startswith(b"HTTP/1.1 500 ")
     assert errors(logged)
+
+
+@on_a_loop
+async def test_what_an_application_does_to_its_task_ends_with_it(logged):
+    """Two requests of one connection share a task."""
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/first":
+            asyncio.current_task().cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            return await answer(send)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hello({"type": "odd"}, receive, send))
+
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        for path, status in ((b"/first", 200), (b"/second", 500)):
+            client.send(GET.replace(b"/here", path))
+            assert (await client.answer()).status == status
+    assert "ExceptionGroup" in errors(logged)[0]
 
 
 @on_a_loop
@@ -1020,6 +1119,71 @@ async def test_a_file_and_then_the_next_request(tmp_path, size):
 # Limits.
 
 
+@pytest.mark.parametrize("why", ["impatient", "shorter"])
+@on_a_loop
+async def test_nothing_follows_a_part_of_a_file(tmp_path, why):
+    """A response that has not all of its bytes is the connection's last."""
+    path, size = tmp_path / "file", 32 * MIB
+    with path.open("wb") as file:
+        file.truncate(size)
+    begun = asyncio.Event()
+
+    async def app(scope, receive, send):
+        if scope["path"] != "/file":
+            await send(START)
+            return await send({**BODY, "body": b"the next answer"})
+        await send(START)
+        event = {"type": "http.response.pathsend", "path": str(path)}
+        sending = asyncio.create_task(send(event))
+        await begun.wait()
+        if why == "impatient":
+            sending.cancel()
+        else:
+            os.truncate(path, 1000)
+        await asyncio.wait([sending])
+
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        client.send(GET.replace(b"/here", b"/file") + GET)
+        await client.head()
+        begun.set()
+        rest = await client.rest()
+        assert len(rest) < size
+        assert b"the next answer" not in rest
+
+
+@on_a_loop
+async def test_a_slow_client_gets_all_of_its_answer():
+    """Keep-alive time begins when the answer has been sent."""
+    body = bytes(range(256)) * 64 * 1024
+
+    async def app(scope, receive, send):
+        await send(START)
+        for start in range(0, len(body), 16 * 1024):
+            piece = body[start : start + 16 * 1024]
+            await send({**MORE, "body": piece})
+            if fills_the_kernel(serving):
+                break
+        sent.append(start + len(piece))
+        await send(EMPTY)
+
+    def fills_the_kernel(serving):
+        (conversation,) = serving.server.conversations
+        return conversation.transport._stream.get_write_buffer_size() > 0
+
+    sent = []
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        client.writer.transport.pause_reading()
+        client.send(GET)
+        await until(lambda: sent)
+        for seconds in (0, 10, 20):  # keep-alive ends after 5
+            serving.pass_time(seconds)
+            await asyncio.sleep(0)
+        client.writer.transport.resume_reading()
+        assert (await client.answer()).body == body[: sent[0]]
+
+
 @on_a_loop
 async def test_a_head_that_takes_too_long_is_a_408():
     async with Serving(hello, timeouts=False) as serving:
@@ -1128,8 +1292,10 @@ async def test_sweep_with_a_clock_of_our_own():
     assert not attending.done()
     now = 1011.0
     sweep([transport], now)
+    await until(lambda: b"HTTP/1.1 408 " in transport.sent)
+    await until(lambda: transport.deadline == 1013)  # to read our words
+    transport.feed(b"")
     await attending
-    assert b"HTTP/1.1 408 " in transport.sent
 
 
 @on_a_loop
@@ -1225,6 +1391,74 @@ async def test_a_receive_that_waits_is_told_that_it_is_over():
         await begun.wait()
         serving.server.stop()
         assert (await client.answer()).body == b"http.disconnect"
+
+
+async def listen_beside(work, receive):
+    """So many frameworks do it: who leaves first ends the other."""
+    tasks = {asyncio.create_task(work), asyncio.create_task(hear(receive))}
+    _, late = await asyncio.wait(tasks, return_when="FIRST_COMPLETED")
+    for task in late:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def hear(receive):
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@on_a_loop
+async def test_who_listens_beside_its_work_is_not_told_before_it_is_done():
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def app(scope, receive, send):
+        async def work():
+            begun.set()
+            await go_on.wait()
+            await answer(send)
+
+        await listen_beside(work(), receive)
+
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        client.send(GET)
+        await begun.wait()
+        serving.server.stop()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        go_on.set()
+        assert (await client.answer()).body == b"hello"
+        client.close()
+        await asyncio.wait([serving.task])
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds"),
+    [(b"text/event-stream", 1e6), (b"application/x-ndjson", 0.01)],
+)
+@on_a_loop
+async def test_a_stream_that_never_ends_is_told(kind, seconds):
+    """Events at once, other streams when their time is over."""
+
+    async def app(scope, receive, send):
+        async def work():
+            await send({**START, "headers": [(b"content-type", kind)]})
+            await send(MORE)
+            await asyncio.Event().wait()
+
+        await listen_beside(work(), receive)
+        await send(EMPTY)
+
+    limit = {"timeout_graceful_shutdown": seconds}
+    async with Serving(app, lifespan="off", **limit) as serving:
+        client = await serving.client()
+        client.send(GET)
+        await client.head()
+        await client.chunk()
+        serving.server.stop()
+        assert await client.rest() == b"0\r\n\r\n"
+        client.close()
+        await asyncio.wait([serving.task])
 
 
 @on_a_loop
@@ -1383,10 +1617,10 @@ async def take_over(conversation, request):
     assert isinstance(conversation, Conversation)
     rest = conversation.connection.switch_protocols()
     transport = conversation.transport
-    await transport.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+    transport.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
     data = rest.take(len(rest))
     while data:
-        await transport.write(data)
+        transport.write(data)
         data = await transport.read()
 
 
@@ -1427,7 +1661,7 @@ async def test_an_upgraded_connection_is_told_of_the_end():
 
     async def handler(conversation, request):
         conversation.connection.switch_protocols()
-        await conversation.transport.write(b"HTTP/1.1 101 S\r\n\r\n")
+        conversation.transport.write(b"HTTP/1.1 101 S\r\n\r\n")
         with suppress(TimeoutError):
             await conversation.transport.read()
         ended.set()
@@ -1455,6 +1689,52 @@ async def test_the_access_log(logged):
     assert line.startswith(f"{host}:{port}  GET /a%20b?c=d  200 OK  4 B  ")
 
 
+@pytest.mark.parametrize("who", ["client left", "cut"])
+@on_a_loop
+async def test_the_access_log_of_a_response_that_is_not_whole(logged, who):
+    async def app(scope, receive, send):
+        await send(START)
+        await send(MORE)
+        if who == "cut":
+            raise RuntimeError("in the middle")
+        await hear(receive)
+
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        client.send(GET)
+        await client.head()
+        client.close()
+        await until(lambda: accesses(logged))
+    (line,) = accesses(logged)
+    assert "  GET /here  200 OK  5 B  " in line
+    assert line.endswith(f"({who})")
+
+
+@on_a_loop
+async def test_the_access_log_of_a_client_that_left_before_the_answer(logged):
+    async def app(scope, receive, send):
+        await hear(receive)
+
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        client.send(GET)
+        await until(lambda: serving.server.busy())
+        client.close()
+        await until(lambda: accesses(logged))
+    (line,) = accesses(logged)
+    assert "  GET /here  no answer  0 B  " in line
+
+
+@on_a_loop
+async def test_the_access_log_counts_what_is_sent(logged):
+    async with Serving(hello) as serving:
+        client = await serving.client()
+        client.send(GET.replace(b"GET", b"HEAD"))
+        await client.head()
+        await until(lambda: accesses(logged))
+    assert "  HEAD /here  200 OK  0 B  " in accesses(logged)[0]
+
+
 @on_a_loop
 async def test_the_access_log_can_be_turned_off(logged):
     async with Serving(hello, access_log=False) as serving:
@@ -1480,8 +1760,8 @@ async def test_an_asgi_2_application():
 
 
 # As on Windows: loops there have no `add_signal_handler`.
-WITHOUT_SIGNAL_HANDLERS = """
-import asyncio, os, signal
+SIGNALS = """
+import asyncio, os, signal, threading
 from asgi_ref.server import on_signals
 
 class Loop(asyncio.SelectorEventLoop):
@@ -1489,26 +1769,42 @@ class Loop(asyncio.SelectorEventLoop):
         raise NotImplementedError
 
 async def main(number):
-    stopped = asyncio.Event()
-    on_signals(stopped.set)
+    loop, heard = asyncio.get_running_loop(), []
+    first, second = (on_signals(lambda n=n: heard.append(n)) for n in "12")
+    before = signal.getsignal(number)
+    first.__enter__(), second.__enter__()
     os.kill(os.getpid(), number)
-    await asyncio.wait_for(stopped.wait(), 20)
+    first.__exit__(None, None, None)
+    os.kill(os.getpid(), number)
+    second.__exit__(None, None, None)
+    assert signal.getsignal(number) is before
+    print(*heard)
 
 for number in (signal.SIGINT, signal.SIGTERM):
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(main(number))
-print("stopped twice")
+
+def elsewhere():
+    with on_signals(print):
+        print("nothing is done about signals here")
+
+thread = threading.Thread(target=elsewhere)
+thread.start()
+thread.join()
 """
 
 
-def test_signals_where_the_loop_has_no_handlers_for_them():
+def test_signals_reach_all_servers_and_are_given_back():
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_SIGNAL_HANDLERS],
+        [sys.executable, "-c", SIGNALS],
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert (done.stdout, done.stderr) == ("stopped twice\n", "")
+    assert done.stderr == ""
+    assert done.stdout == (
+        "1 2 2\n1 2 2\nnothing is done about signals here\n"
+    )
 
 
 def test_a_debugger_is_noticed():

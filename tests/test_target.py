@@ -2,7 +2,8 @@
 
 import asyncio
 import functools
-import importlib
+import gc
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from asgi_ref.target import (
     TargetError,
     asgi2,
+    check_interface,
     interface,
     load,
     nearest,
@@ -107,6 +109,16 @@ def test_the_folder_comes_before_what_is_installed(folder):
     assert folder.load("colorsys:app").__name__ == "app"
 
 
+def test_a_folder_that_comes_late_in_the_path_is_moved(folder):
+    folder.write("first/main.py", "")
+    folder.write("second/main.py")
+    second = str(folder.path / "second")
+    sys.path[:0] = [str(folder.path / "first")]
+    sys.path.append(second)
+    assert load("main:app", second).__name__ == "app"
+    assert sys.path.count(second) == 1
+
+
 def test_a_factory_is_called(folder):
     folder.write(
         "main.py",
@@ -156,9 +168,32 @@ def test_no_such_package(folder):
     assert "website" in text
 
 
+def test_what_cannot_be_a_module_is_not_suggested(folder):
+    folder.write("no dir/main.py")
+    folder.write("no-dir.py")
+    assert "Did you mean" not in folder.refusal("nodir.main:app")
+    assert "Did you mean" not in folder.refusal("nodir:app")
+
+
+def test_a_folder_that_is_none(folder):
+    nowhere = str(folder.path / "nodir")
+    with pytest.raises(TargetError, match="nodir: no such folder"):
+        load("textwrap:dedent", nowhere, check=False)
+    assert nowhere not in sys.path
+
+
 def test_a_module_taken_for_a_package(folder):
     folder.write("main.py")
     assert 'No module named "main.app"' in folder.refusal("main.app:app")
+
+
+def test_a_dot_instead_of_the_colon(folder):
+    folder.write("main.py")
+    folder.write("app/__init__.py", "")
+    folder.write("app/web.py", "site = None")
+    assert 'Did you mean "main:app"?' in folder.refusal("main.app")
+    assert 'Did you mean "app.web:site"?' in folder.refusal("app.web.site")
+    assert ":nope" not in folder.refusal("main.nope").partition(".")[2]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +204,12 @@ def test_a_module_taken_for_a_package(folder):
         ("./main.py:site", "main:site"),
         ("app/main.py:app", "app.main:app"),
         ("app/main:app", "app.main:app"),
+        ("/srv/main.py:app", "--app-dir /srv main:app"),
+        ("../main.py:site", "--app-dir .. main:site"),
+        ("../shop/main.py", "--app-dir ../shop main:app"),
+        ("./a/../../main.py", "--app-dir .. main:app"),
+        ("v1.2/main.py", "--app-dir v1.2 main:app"),
+        ("../my shop/main.py", "--app-dir '../my shop' main:app"),
     ],
 )
 def test_a_file_instead_of_a_module(folder, target, instead):
@@ -243,7 +284,73 @@ def test_not_an_app(folder, value, what):
 
 def test_too_many_arguments_for_an_app(folder):
     folder.write("main.py", "def app(a, b, c, d): pass\n")
-    assert "not an app" in folder.refusal("main:app")
+    assert folder.refusal("main:app") == (
+        "main:app(a, b, c, d) is not an app:"
+        " async def app(scope, receive, send) expected"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "async def app(): pass",
+        "async def app(request): pass",
+        "async def app(scope, receive): pass",
+        "async def app(a, b, c, d): pass",
+        "class App:\n    async def __call__(self, scope): pass\napp = App()",
+        "class App:\n    async def __call__(self, a, b): pass\napp = App()",
+    ],
+)
+def test_async_with_the_wrong_arguments(folder, text):
+    folder.write("main.py", text + "\n")
+    says = "is not an app: async def app(scope, receive, send) expected"
+    assert says in folder.refusal("main:app")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def app(scope, receive, send): pass",
+        "def app(*arguments): pass",
+        "class A:\n    def m(self, a, b, c): pass\napp = A().m",
+    ],
+)
+def test_three_arguments_and_not_async(folder, text):
+    folder.write("main.py", text + "\n")
+    text = folder.refusal("main:app")
+    assert "is not async: async def app(scope, receive, send) expected" in text
+    assert "--interface asgi3" in text
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "def app(*a, **b): return inner(*a, **b)",
+        "async def app(*a): await inner(*a)",
+    ],
+)
+def test_a_wrapper_of_an_app_is_an_app(folder, wrapper):
+    inner = "async def inner(scope, receive, send): pass\n"
+    wraps = f"from functools import wraps\n@wraps(inner)\n{wrapper}\n"
+    folder.write("main.py", inner + wraps)
+    assert folder.load("main:app").__name__ == "inner"
+
+
+def test_an_async_wrapper_of_something_else_is_an_app(folder):
+    folder.write(
+        "main.py",
+        """
+        from functools import wraps
+
+        async def view(request):
+            pass
+
+        @wraps(view)
+        async def app(scope, receive, send):
+            pass
+        """,
+    )
+    assert interface(folder.load("main:app")) == "asgi3"
 
 
 def test_a_factory_without_the_flag(folder):
@@ -274,6 +381,28 @@ def test_a_factory_that_makes_no_app(folder):
     folder.write("main.py", "def make_app(): return 3\n")
     text = folder.refusal("main:make_app", factory=True)
     assert text == "main:make_app() is an int, not an app"
+
+
+@pytest.mark.parametrize("options", [{}, {"factory": True}])
+def test_a_call_instead_of_a_factory(folder, options):
+    folder.write("main.py", "def make_app(): pass\n")
+    for call in "main:make_app()", "main:make_app('x')":
+        text = folder.refusal(call, **options)
+        assert text == f'"{call}" is a call; write main:make_app --factory'
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_async_factory(folder):
+    folder.write("main.py", "async def make_app(): pass\n")
+    text = folder.refusal("main:make_app", factory=True)
+    assert text == "main:make_app is async; a factory is a plain def"
+    gc.collect()  # here a coroutine would say that nobody awaited it
+
+
+def test_a_factory_that_cannot_be_called(folder):
+    folder.write("main.py", "app = 7\n")
+    text = folder.refusal("main:app", factory=True)
+    assert text == "main:app is an int, not a factory"
 
 
 def test_a_factory_that_raises(folder):
@@ -323,6 +452,10 @@ def test_what_may_be_a_wsgi_app_is_taken_for_one(folder, text):
     ("text", "says"),
     [
         ("async def app(scope, receive, send): pass", "is an ASGI app"),
+        (
+            "async def app(environ, start_response): pass",
+            "is not an app: def app(environ, start_response) expected",
+        ),
         ("def app(scope): pass", "is an ASGI app"),
         ("def app(): pass", "add --factory"),
         ("app = 7", "main:app is an int, not an app"),
@@ -388,6 +521,33 @@ def test_a_missing_package_says_what_to_install(folder):
     assert 'main.py", line 1' in text
     assert "No module named 'nosuchlib'" in text
     assert text.endswith("-m pip install nosuchlib")
+
+
+@pytest.mark.parametrize(
+    ("module", "own", "meant"),
+    [
+        ("dotenv", "demo", ""),  # somewhat like it
+        ("databse", "database", "database"),
+        ("maim", "other", ""),  # like the module that is loaded
+        ("PIL", "pill", ""),
+    ],
+)
+def test_a_missing_package_and_ones_own_modules(folder, module, own, meant):
+    while importlib.util.find_spec(module):
+        module += "x"  # it is installed here
+    folder.write("main.py", f"import {module}\n")
+    folder.write(f"{own}.py", "")
+    text = folder.refusal("main:app")
+    assert text.endswith(f"-m pip install {module}")
+    assert "a package is often named like its module" in text
+    assert text.count("Did you mean") == bool(meant)
+    assert f'Did you mean "{meant}"?' in text or not meant
+
+
+def test_a_missing_module_that_nobody_names(folder):
+    folder.write("main.py", "raise ModuleNotFoundError('no plug-in')\n")
+    text = folder.refusal("main:app")
+    assert text.endswith("ModuleNotFoundError: no plug-in")
 
 
 def test_a_missing_module_of_ones_own_is_not_to_be_installed(folder):
@@ -477,6 +637,19 @@ class LikeDjangoWsgi:
 def factory(): ...
 
 
+async def async_factory(): ...
+
+
+async def async_view(request): ...
+
+
+async def async_wsgi(environ, start_response): ...
+
+
+@functools.wraps(factory)
+async def wrapper(*arguments): ...
+
+
 def factory_with_defaults(config=None, debug=False): ...
 
 
@@ -498,6 +671,10 @@ def factory_with_defaults(config=None, debug=False): ...
         (wsgi_function, "wsgi"),
         (LikeFlask(), "wsgi"),
         (LikeDjangoWsgi(), "wsgi"),
+        (Asgi2Class({}), ""),
+        (async_factory, ""),
+        (async_view, ""),
+        (async_wsgi, ""),
         (LikeFlask, "factory"),
         (factory, "factory"),
         (factory_with_defaults, "factory"),
@@ -515,6 +692,46 @@ def test_interface(app, kind):
 
 def test_the_interface_of_something_made_in_c():
     assert interface(type) == "asgi3"  # it cannot be seen
+
+
+@pytest.mark.parametrize(
+    ("app", "said"),
+    [
+        (asgi3_function, "asgi3"),
+        (asgi3_any, "asgi3"),
+        (LikeStarlette(), "asgi3"),
+        (Awaited, "asgi3"),
+        (lambda scope, receive, send: None, "asgi3"),
+        (wrapper, "asgi3"),  # what it hides takes no arguments
+        (asgi2_function, "asgi2"),
+        (Asgi2Class, "asgi2"),
+        (lambda *arguments: None, "asgi2"),
+        (type, "asgi3"),  # it cannot be seen
+        (type, "asgi2"),
+        (3, "auto"),  # others look at these
+        (3, "wsgi"),
+    ],
+)
+def test_what_can_be_called_as_was_said(app, said):
+    check_interface("main:app", app, said)
+
+
+@pytest.mark.parametrize(
+    ("app", "said", "says"),
+    [
+        (3, "asgi3", "main:app is an int, not an app"),
+        (3, "asgi2", "main:app is an int, not an app"),
+        (wsgi_function, "asgi3", "main:app(environ, start_response) is not"),
+        (asgi2_function, "asgi3", "main:app(scope) is not an app: async def"),
+        (async_view, "asgi3", "main:app(request) is not an app: async def"),
+        (asgi3_function, "asgi2", "is not an app: def app(scope) expected"),
+        (async_view, "asgi2", "is not an app: def app(scope) expected"),
+        (factory, "asgi2", "main:app() is not an app: def app(scope)"),
+    ],
+)
+def test_what_cannot_be_called_as_was_said(app, said, says):
+    with pytest.raises(TargetError, match=re.escape(says)):
+        check_interface("main:app", app, said)
 
 
 def test_asgi2_is_called_in_two_steps():
@@ -537,3 +754,4 @@ def test_asgi2_is_called_in_two_steps():
 def test_nearest():
     assert nearest("mian", ["main", "tests", "setup"]) == "main"
     assert nearest("zzz", ["main", "tests", "setup"]) == ""
+    assert nearest("mian", ["main", "tests", "setup"], 0.8) == ""

@@ -878,3 +878,29 @@ def test_who_is_there_in_the_logs_words():
     assert peer(("127.0.0.1", 1)) == "127.0.0.1:1"
     assert peer(("::1", 1)) == "[::1]:1"
     assert peer(None) == "unix socket"
+
+
+def test_a_body_that_stalls_does_not_hold_a_thread():
+    """The application has not read it, and has answered."""
+    with Serving(hello, timeout_header=50) as serving:
+        client = serving.client(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx"
+        )
+        assert client.answer().status == 200
+        (one,) = serving.server.conversations
+        until(lambda: one.deadline < 1e300)
+        assert one.deadline < time.monotonic() + 51
+        one.expire()
+        assert client.rest() == b""
+
+
+def test_a_system_without_another_thread(monkeypatch, logged):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    with Serving(hello) as serving:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            assert serving.ask().status == 503
+        assert serving.ask().status == 200
+    assert "can't start new thread" in logged.text

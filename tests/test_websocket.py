@@ -11,6 +11,7 @@ import pytest
 
 from asgi_ref import websocket as module
 from asgi_ref.contract import ClientDisconnected, ContractError
+from asgi_ref.exchange import STOPPED
 from asgi_ref.frames import (
     BINARY,
     CLOSE,
@@ -24,7 +25,7 @@ from asgi_ref.frames import (
 )
 from asgi_ref.response import BadResponse
 from asgi_ref.server import Server, Settings
-from asgi_ref.transport import MemoryTransport, sweep
+from asgi_ref.transport import LINGER, MemoryTransport, sweep
 from asgi_ref.websocket import websocket
 
 PATIENCE = 20  # seconds before something that never comes is an error
@@ -52,10 +53,17 @@ def on_a_loop(test):
     gives up.
     """
 
+    async def cleaned_up(*arguments, **named):
+        try:
+            await test(*arguments, **named)
+        finally:  # a test that fails leaves a server behind
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel(STOPPED)
+
     @functools.wraps(test)
     def run(*arguments, **named):
         with asyncio.Runner(loop_factory=Loop) as runner:
-            runner.run(test(*arguments, **named))
+            runner.run(cleaned_up(*arguments, **named))
 
     return run
 
@@ -555,6 +563,31 @@ async def test_frames_before_accept_are_not_passed_on():
     assert app.got[-1] == disconnect(1006)
 
 
+@pytest.mark.parametrize("early", [text("early"), b"\x83\x80zzzz"])
+@on_a_loop
+async def test_frames_are_not_read_while_a_refusal_is_under_way(early, logged):
+    gate = asyncio.Event()
+
+    async def deny(receive, send):
+        await send({**DENIAL, "headers": [(b"content-length", b"2")]})
+        waiting = asyncio.ensure_future(receive())
+        await gate.wait()
+        assert not waiting.done()
+        await send(DENIAL_BODY)
+        assert await waiting == disconnect(1006)
+
+    app = App(deny, accept=None)
+    client = Client(app)
+    await client.say(head() + early)
+    await client.say(early)
+    gate.set()
+    await settle(client.task.done)
+    assert (client.status, client.body) == (401, b"no")
+    await client.leave()
+    assert app.error is None
+    assert logged.messages == []
+
+
 @on_a_loop
 async def test_a_client_that_talks_without_end_before_accept():
     gate = asyncio.Event()
@@ -661,6 +694,8 @@ async def test_what_the_application_may_send(message, expected):
         {"type": "websocket.accept"},
         {"type": "websocket.close", "code": 1006},
         {"type": "websocket.close", "code": 999},
+        {"type": "websocket.close", "code": 70_000},
+        {"type": "websocket.close", "code": -1},
         {"type": "websocket.close", "code": "1000"},
         {"type": "websocket.close", "reason": "x" * 124},
         {"type": "websocket.http.response.start", "status": 403},
@@ -735,7 +770,90 @@ async def test_the_limit_is_a_setting():
     await client.leave()
 
 
+@on_a_loop
+async def test_the_limit_is_told_also_for_compressed_fragments():
+    extension = b"Sec-WebSocket-Extensions: permessage-deflate"
+    app = App()
+    client = await opened(app, extension, ws_max_size=1000)
+    compressor = zlib.compressobj(wbits=-15)
+    one, two = (
+        compressor.compress(bytes(size))
+        + compressor.flush(zlib.Z_SYNC_FLUSH)
+        for size in (900, 200)
+    )  # fmt: skip
+    await client.say(frame(RSV1 | BINARY, one) + frame(FIN, two[:-4]))
+    told = disconnect(1009, "a message of more than 1000 bytes")
+    assert app.got[-1] == told
+    await client.leave()
+
+
 # Who reads, and how far ahead
+
+
+@on_a_loop
+async def test_an_application_that_only_sends_is_not_deaf():
+    """Many small messages, then a ping and a Close; all are heard."""
+    tick = asyncio.Event()
+
+    async def ticker(receive, send):
+        await tick.wait()
+        await send({"type": "websocket.send", "text": "tick"})
+
+    app = App(ticker)
+    client = await opened(app)
+    await client.say(*[text("x")] * 900, frame(FIN | PING, b"?"))
+    await settle(turns=1000)
+    assert client.frames == [(FIN | PONG, b"?")]
+    await client.say(close(1000))
+    await pass_time(module.GRACE + 0.1)
+    assert client.frames[1:] == [(FIN | CLOSE, b"\x03\xe8")]
+    tick.set()
+    await client.leave()
+    assert isinstance(app.error, ClientDisconnected)
+
+
+@on_a_loop
+async def test_an_application_that_sends_without_end_is_not_the_only_one():
+    done = []
+
+    async def speak(receive, send):
+        for _ in range(10_000):
+            await send({"type": "websocket.send", "text": "x"})
+        done.append("the one that sends")
+
+    async def meanwhile():
+        await asyncio.sleep(0)
+        done.append("the other")
+
+    other = asyncio.ensure_future(meanwhile())
+    client = await opened(App(speak))
+    await settle(lambda: len(done) == 2, turns=1000)
+    await other
+    assert done == ["the other", "the one that sends"]
+    await client.leave()
+
+
+@on_a_loop
+async def test_an_application_with_a_thousand_messages_is_not_the_only_one():
+    """It takes them from where the watcher has put them."""
+    gate = asyncio.Event()
+    app = App()
+
+    async def take(receive, send):
+        await gate.wait()
+        await listen(receive, send)
+
+    app.then = take
+    client = await opened(app)
+    await client.say(text("x") * 900)
+    await settle(turns=1000)
+    gate.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert 0 < len(app.said) <= 2 * module.FAIR_SHARE
+    await settle()
+    assert len(app.said) == 900
+    await client.leave()
 
 
 @on_a_loop
@@ -772,14 +890,18 @@ async def test_what_is_read_ahead_is_bounded(size):
     app = App(busy_until(gate))
     client = await opened(app)
     socket = client.conversation.exchange
-    await client.say(*[frame(FIN | BINARY, bytes(size))] * 50)
+    cost = module.MESSAGE_COST + size
+    count = 2 * module.READ_AHEAD // cost + 1
+    await client.say(*[frame(FIN | BINARY, bytes(size))] * count)
     await settle()
     assert len(app.said) == 1
-    assert len(socket._inbox) <= module.INBOX
-    assert sum(map(len, socket._inbox)) <= module.READ_AHEAD + size
+    ahead = len(socket._inbox) * cost
+    assert module.READ_AHEAD < ahead <= module.READ_AHEAD + cost
+    assert socket._ahead == ahead
     gate.set()
-    await settle(lambda: len(client.frames) == 50, turns=2000)
-    assert len(client.frames) == 50
+    await settle(lambda: len(client.frames) == count, turns=5000)
+    assert len(client.frames) == count
+    assert socket._ahead == 0
     await client.leave()
 
 
@@ -832,10 +954,12 @@ async def test_a_send_that_waits_for_a_slow_client():
     room = asyncio.Event()
 
     class Slow(MemoryTransport):
-        async def write(self, data):
-            await super().write(data)
-            if len(data) > 1000:
-                await room.wait()
+        def write(self, data):
+            super().write(data)
+            return len(data) > 1000
+
+        async def drain(self):
+            await room.wait()
 
     async def speak(receive, send):
         for _ in range(3):
@@ -1016,6 +1140,64 @@ async def test_a_write_that_fails():
     assert app.error is None
 
 
+DENIAL = {"type": "websocket.http.response.start", "status": 401}
+DENIAL_BODY = {"type": "websocket.http.response.body", "body": b"no"}
+
+
+@pytest.mark.parametrize("decision", [ACCEPT, CLOSE_IT, DENIAL])
+@on_a_loop
+async def test_a_decision_after_the_disconnect(decision):
+    async def decide(receive, send):
+        assert await receive() == disconnect(1006)
+        for _ in range(2):
+            with pytest.raises(ClientDisconnected):
+                await send(decision)
+
+    app = App(decide, accept=None)
+    client = Client(app)
+    client.transport.feed(head())
+    await client.leave()
+    assert app.error is None
+    assert client.transport.sent == b""
+
+
+@pytest.mark.parametrize("decision", [[ACCEPT], [DENIAL, DENIAL_BODY]])
+@on_a_loop
+async def test_a_decision_that_cannot_be_written(decision):
+    async def decide(receive, send):
+        client.transport.closed = True
+        *before, last = decision
+        for message in before:
+            await send(message)
+        for message in last, last, ACCEPT, CLOSE_IT:
+            with pytest.raises(ClientDisconnected):
+                await send(message)
+        assert await receive() == disconnect(1006)
+
+    app = App(decide, accept=None)
+    client = Client(app)
+    client.transport.feed(head())
+    await settle()
+    await client.leave()
+    assert app.error is None
+
+
+@on_a_loop
+async def test_a_decision_after_the_server_has_stopped():
+    async def decide(receive, send):
+        assert (await receive())["code"] == 1012
+        with pytest.raises(ClientDisconnected):
+            await send(ACCEPT)
+
+    app = App(decide, accept=None)
+    client = Client(app)
+    await client.say(head())
+    client.conversation.leave()
+    await client.leave()
+    assert client.status == 503
+    assert app.error is None
+
+
 @on_a_loop
 async def test_disconnect_is_told_again_and_the_others_may_run():
     async def deaf(receive, send):
@@ -1052,7 +1234,7 @@ async def test_the_application_closes(message, payload):
         await send(message)
         code, reason = message.get("code", 1000), message.get("reason") or ""
         assert await receive() == disconnect(code, reason)
-        with pytest.raises((ContractError, OSError)):
+        with pytest.raises(ClientDisconnected):
             await send({"type": "websocket.send", "text": "x"})
 
     app = App(leave)
@@ -1060,8 +1242,8 @@ async def test_the_application_closes(message, payload):
     await settle()
     assert client.frames == [(FIN | CLOSE, payload)]
     assert not client.transport.closed  # the client's Close is waited for
-    await client.say(text("crossing"), frame(FIN | PING), close(1000))
-    assert client.frames == [(FIN | CLOSE, payload)]
+    await client.say(text("crossing"), frame(FIN | PING, b"?"), close(1000))
+    assert client.frames == [(FIN | CLOSE, payload), (FIN | PONG, b"?")]
     assert client.transport.closed
     await client.leave()
     assert app.error is None
@@ -1080,6 +1262,73 @@ async def test_a_client_that_never_answers_our_close():
     await pass_time(2)
     assert client.task.done()
     assert client.transport.closed
+
+
+@on_a_loop
+async def test_a_close_that_is_cancelled_has_a_limit_all_the_same():
+    room = asyncio.Event()
+
+    class Slow(MemoryTransport):
+        def write(self, data):
+            super().write(data)
+            return True
+
+        async def drain(self):
+            await room.wait()
+
+    async def leave(receive, send):
+        closing = asyncio.ensure_future(send(CLOSE_IT))
+        await settle(lambda: client.frames)
+        closing.cancel()
+
+    client = Client(App(leave))
+    await client.open()
+    client.transport.__class__ = Slow
+    await settle()
+    assert client.frames == [(FIN | CLOSE, b"\x03\xe8")]
+    room.set()
+    await pass_time(module.CLOSE_LIMIT + 1)
+    await pass_time(LINGER + 1, client.transport)
+    assert client.task.done()
+
+
+@on_a_loop
+async def test_who_sends_after_its_own_close():
+    """The same before and after the client has answered it."""
+    answered = asyncio.Event()
+
+    async def leave(receive, send):
+        await send(CLOSE_IT)
+        for _ in range(2):
+            with pytest.raises(ClientDisconnected):
+                await send({"type": "websocket.send", "text": "x"})
+            for wrong in CLOSE_IT, ACCEPT, None:
+                with pytest.raises(ContractError):
+                    await send(wrong)
+            await answered.wait()
+
+    app = App(leave)
+    client = await opened(app)
+    await client.say(close(1000))
+    assert client.transport.closed
+    answered.set()
+    await client.leave()
+    assert app.error is None
+
+
+@on_a_loop
+async def test_a_ping_after_our_close_is_answered_until_the_client_closes():
+    """RFC 6455, section 5.5.2."""
+
+    async def leave(receive, send):
+        await send(CLOSE_IT)
+
+    client = await opened(App(leave))
+    await client.say(frame(FIN | PING, b"1"), frame(FIN | PING, b"2"))
+    await client.say(close(1000) + frame(FIN | PING, b"3"))
+    answers = [(FIN | PONG, b"1"), (FIN | PONG, b"2")]
+    assert client.frames == [(FIN | CLOSE, b"\x03\xe8"), *answers]
+    await client.leave()
 
 
 @on_a_loop
@@ -1141,6 +1390,37 @@ async def test_context_variables_are_the_connections_own():
 # Pings of our own
 
 
+class Answering(MemoryTransport):
+    """A client that answers each ping at once."""
+
+    def write(self, data):
+        if data == PING_OF_OURS:
+            self.feed(frame(FIN | PONG))
+        return super().write(data)
+
+
+PING_OF_OURS = bytes([FIN | PING, 0])
+
+
+@on_a_loop
+async def test_a_client_that_answers_is_not_given_up_by_a_slow_application():
+    """Its messages are worked off for minutes; nothing is read meanwhile."""
+    loop = asyncio.get_running_loop()
+
+    async def work(receive, send):
+        while (await receive())["type"] == "websocket.receive":
+            loop.now += 0.5
+
+    app = App(work)
+    client = await opened(app)
+    client.transport.__class__ = Answering
+    await client.say(text("x") * 1000)
+    assert client.frames.count((FIN | PING, b"")) > 3
+    assert app.said == ["x"] * 1000
+    assert not client.task.done()
+    await client.leave()
+
+
 @on_a_loop
 async def test_a_client_that_is_there_is_asked_again():
     app = App()
@@ -1189,13 +1469,15 @@ async def test_a_client_we_do_not_listen_to_is_not_given_up():
     gate = asyncio.Event()
     app = App(busy_until(gate))
     client = await opened(app)
-    await client.say(*[text("x")] * 100)
+    count = module.READ_AHEAD // module.MESSAGE_COST + 1
+    await client.say(*[text("x")] * count)
+    await settle(turns=1000)
     for _ in range(5):
         await pass_time(20)
     assert not client.task.done()
     gate.set()
-    await settle(lambda: len(client.frames) > 100, turns=1000)
-    assert len([f for f in client.frames if f[0] == FIN | TEXT]) == 100
+    await settle(turns=1000)
+    assert client.frames.count((FIN | TEXT, b"x")) == count
     await client.leave()
 
 
@@ -1237,6 +1519,18 @@ async def test_ping_without_a_time_limit():
     await client.leave()
 
 
+@on_a_loop
+async def test_a_client_is_given_up_though_the_application_is_busy():
+    gate = asyncio.Event()
+    client = await opened(App(busy_until(gate)))
+    await client.say(text("x"))  # and now the watcher reads
+    await pass_time(20)
+    await pass_time(20)
+    assert client.transport.closed
+    gate.set()
+    await client.leave()
+
+
 # The server stops
 
 
@@ -1246,8 +1540,7 @@ async def test_the_server_stops():
     client = await opened(app)
     await client.say(text("hello"))
     client.conversation.leave()
-    await settle(client.task.done)
-    assert client.task.done()
+    await client.leave()
     assert app.got[-1] == disconnect(1012, "the server is stopping")
     assert client.frames[-1][1][:2] == (1012).to_bytes(2, "big")
     assert client.transport.closed
@@ -1288,8 +1581,7 @@ async def test_the_server_stops_while_a_close_is_waited_for():
     client = await opened(App(leave))
     await settle()
     client.conversation.leave()
-    await settle(client.task.done)
-    assert client.task.done()
+    await client.leave()
     assert client.frames == [(FIN | CLOSE, b"\x0f\xa0")]
 
 
@@ -1299,7 +1591,7 @@ async def test_a_task_that_is_cancelled_leaves_nothing_behind():
     gate = asyncio.Event()
     client = await opened(App(busy_until(gate)))
     await client.say(text("x"))
-    client.task.cancel()
+    client.task.cancel(STOPPED)
     await settle(client.task.done)
     await settle()
     assert asyncio.all_tasks() == before

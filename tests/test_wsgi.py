@@ -141,6 +141,7 @@ def test_the_client_if_it_is_known():
         (b"/a%2Fb", "/a/b"),
         (b"/%FF", "/\N{LATIN SMALL LETTER Y WITH DIAERESIS}"),
         (b"http://example.com/x", "/x"),
+        (b"/files/*", "/files/*"),
     ],
 )
 def test_the_path_is_decoded_to_bytes_that_are_shown_as_latin_1(target, path):

@@ -95,6 +95,17 @@ def too_long():
             print(f"pieces of {size}: TooLong, with {len(buffer)} bytes")
 
 
+def whole_or_not():
+    """Take a megabyte that came in one piece, and one that came in two."""
+    sent = bytes(1_000_000)
+    for pieces in [sent], [sent[:10], sent[10:]]:
+        buffer = Buffer()
+        for piece in pieces:
+            buffer.append(piece)
+        taken = buffer.take(len(sent))
+        print(len(pieces), "in: equal", taken == sent, "same", taken is sent)
+
+
 def walk(wire=print):
     """Play the four pieces."""
     buffer = Buffer()
@@ -106,7 +117,7 @@ def walk(wire=print):
 
 
 if __name__ == "__main__":
-    parts = split_what_came, ask_the_buffer, drip, step_back, too_long
-    for part in parts:
+    tries = split_what_came, ask_the_buffer, whole_or_not
+    for part in *tries, drip, step_back, too_long:
         print(f"== {part.__name__.replace('_', ' ')} ==")
         part()
