@@ -317,10 +317,7 @@ class Server:
         if self._stop.is_set():
             return await self._shut_down()
         listener = await asyncio.start_server(
-            self._accepted,
-            sock=sock,
-            limit=READ_SIZE,
-            backlog=ACCEPTS,
+            self._accepted, sock=sock, limit=READ_SIZE, backlog=ACCEPTS
         )
         sock.listen(self.settings.backlog)  # asyncio has set it to its own
         sweeper = asyncio.create_task(self._sweep())

@@ -53,8 +53,6 @@ GRACE = 1.0  # seconds to answer each message before the client's Close
 CLOSE_LIMIT = 5.0  # seconds for the client to answer our Close
 UNDECIDED = ("connecting", "denying")  # states before there is a WebSocket
 
-Inbox = list[tuple[int, Message]]
-
 
 class WebSocket:
     """`receive` and `send` for one WebSocket, and its beginning and end.
@@ -93,9 +91,8 @@ class WebSocket:
         self._watcher: asyncio.Task[None] | None = None
         self._pinger: asyncio.Task[None] | None = None
         self._closer: asyncio.TimerHandle | None = None
-        # Messages, each after its size; and what they count all together.
-        self._inbox: Inbox = [(0, {"type": "websocket.connect"})]
-        self._ahead = MESSAGE_COST
+        self._inbox: list[Message] = [{"type": "websocket.connect"}]
+        self._ahead = 0  # bytes read ahead since it was last empty
         early = conversation.connection.buffer
         self._frames.receive_data(early.take(len(early)))
 
@@ -125,9 +122,7 @@ class WebSocket:
         self._owes = self.state == "open"
         if self._change is not None:
             self._tell()
-        size, message = self._inbox.pop(0)
-        self._ahead -= MESSAGE_COST + size
-        return message
+        return self._inbox.pop(0)
 
     async def send(self, message: Message) -> None:
         """Pass a message on to the client.
@@ -287,11 +282,10 @@ class WebSocket:
             peer = self._conversation.peer
             log.warning("%s  %d, %s", peer, error.code, error)
         self._more = event is not None and self._frames.unread != b""
-        if isinstance(event, (str, bytes)):
-            key = "text" if isinstance(event, str) else "bytes"
-            message = {"type": "websocket.receive", key: event}
-            self._inbox.append((len(event), message))
-            self._ahead += MESSAGE_COST + len(event)
+        if isinstance(event, str):
+            self._inbox.append({"type": "websocket.receive", "text": event})
+        elif isinstance(event, bytes):
+            self._inbox.append({"type": "websocket.receive", "bytes": event})
         elif isinstance(event, Ping):
             return event
         elif isinstance(event, Close):
@@ -318,11 +312,10 @@ class WebSocket:
         while self.end is None:
             if self.state == "closed":
                 self._inbox.clear()
-                self._ahead = 0
-            if self._ahead > READ_AHEAD:  # the application must take some
-                await self._wait()
+            if self._inbox and self._ahead > READ_AHEAD:
+                await self._wait()  # the application must catch up
             else:
-                await self._read_here()
+                await self._read_ahead()
             self._tell()
         while self.state in UNDECIDED:
             await self._wait()  # for the application's decision
@@ -334,6 +327,14 @@ class WebSocket:
         if self.end.code != LOST:
             await linger(self._transport)
         await self._transport.close()
+
+    async def _read_ahead(self) -> None:
+        last = self._inbox[-1] if self._inbox else None
+        await self._read_here()
+        if self._inbox and self._inbox[-1] is not last:
+            if len(self._inbox) == 1:
+                self._ahead = 0
+            self._ahead += cost(self._inbox[-1])
 
     def _tell(self) -> None:
         if self._change is not None:
@@ -478,6 +479,11 @@ def readers(
         return None, frames.Frames(limit)
     deflate = Deflate(agreement, limit)
     return deflate, frames.Frames(limit, deflate.inflate)
+
+
+def cost(message: Message) -> int:
+    """Return how many bytes of reading ahead a message counts for."""
+    return MESSAGE_COST + len(message.get("text") or message.get("bytes", ""))
 
 
 def close_of(message: Message) -> Close:

@@ -901,7 +901,8 @@ async def test_what_is_read_ahead_is_bounded(size):
     gate.set()
     await settle(lambda: len(client.frames) == count, turns=5000)
     assert len(client.frames) == count
-    assert socket._ahead == 0
+    await client.say(frame(FIN | BINARY, b"still read"))
+    assert client.frames[-1] == (FIN | BINARY, b"still read")
     await client.leave()
 
 
