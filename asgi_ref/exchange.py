@@ -73,7 +73,7 @@ class Exchange:
     # What most exchanges never need. All else is set for each one: Python is
     # faster at an object's own attributes than at those of its class.
     _response = NO_RESPONSE
-    _body_told = False
+    _body_told = _reads = False
     _trailers: tuple[Any, ...] = ()
     _file: BinaryIO | None = None
     _turn: asyncio.Lock | None = None
@@ -160,10 +160,11 @@ class Exchange:
                 if interim := connection.send_continue():
                     await self._write(interim)
                 self._transport.allow(STALLED)
-                connection.receive_data(await self._transport.read())
+                connection.receive_data(await self._read())
                 event = connection.next_event()
         except TimeoutError:
-            await self.refuse(408, "the body took too long")
+            if not self.over:
+                await self.refuse(408, "the body took too long")
             return {"type": "http.disconnect"}
         except ProtocolError as error:
             await self.refuse(error.status, str(error))
@@ -176,6 +177,20 @@ class Exchange:
         self._body_told = not more
         body = event if isinstance(event, bytes) else b""
         return {"type": "http.request", "body": body, "more_body": more}
+
+    async def _read(self) -> bytes:
+        """Read for a `receive`; another task may answer meanwhile."""
+        self._reads = True
+        if Exchange._wake not in self.finished:
+            self.finished += (Exchange._wake,)
+        try:
+            return await self._transport.read()
+        finally:
+            self._reads = False
+
+    def _wake(self) -> None:
+        if self._reads:
+            self._transport.interrupt()
 
     async def _wait_for_end(self) -> None:
         """Wait until the client leaves or the response is complete.

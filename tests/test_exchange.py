@@ -543,6 +543,19 @@ async def test_wrong_trailers_are_raised_where_they_were_sent():
 
 
 @on_a_loop
+async def test_a_receive_that_waits_for_body_ends_with_the_response():
+    exchange, transport = begin(post(b"half", length=8))
+    assert (await exchange.receive())["body"] == b"half"
+    waiting = asyncio.create_task(exchange.receive())
+    await asyncio.sleep(0)
+    await exchange.send({**START, "headers": []})
+    await exchange.send(BODY)
+    assert (await waiting)["type"] == "http.disconnect"
+    transport.feed(b"rest")  # the connection can go on
+    assert await transport.read() == b"rest"
+
+
+@on_a_loop
 async def test_asking_for_ever_does_not_stop_the_others():
     exchange, transport = begin()
     await exchange.receive()
