@@ -349,7 +349,8 @@ class Server:
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in a task that shutdown waits for."""
         # Not in the context of an application that is just running.
-        task = asyncio.create_task(work, context=self._context.copy())
+        context = self._context.copy()
+        task = asyncio.create_task(work, name="client", context=context)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
         return task
@@ -363,8 +364,10 @@ class Server:
     def app_now(self) -> App:
         """Return the application, or its stand-in when there are too many."""
         limit = self.settings.limit_concurrency
-        full = limit is not None and len(self.conversations) >= limit
-        return overloaded if full else self.app
+        if limit is None:
+            return self.app
+        served = [c for c in self.conversations if c.app is not overloaded]
+        return self.app if len(served) < limit else overloaded
 
     def upgrade_handler(self, request: Request) -> Upgrade | None:
         """Return the handler for a protocol that the client asks for."""

@@ -1321,6 +1321,20 @@ async def test_one_connection_too_many_is_told_so():
 
 
 @on_a_loop
+async def test_who_was_told_so_takes_no_place():
+    """It may be slow to hang up."""
+    async with Serving(hello, limit_concurrency=1) as serving:
+        first, second = await serving.client(), await serving.client()
+        first.send(GET)
+        assert (await first.answer()).status == 200
+        second.send(GET)
+        assert (await second.answer()).status == 503
+        first.close()
+        await until(lambda: len(serving.server.conversations) == 1)
+        assert (await serving.ask()).status == 200
+
+
+@on_a_loop
 async def test_idle_connections_are_closed_at_once():
     async with Serving(hello) as serving:
         clients = [await serving.client() for _ in range(5)]
