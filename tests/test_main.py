@@ -841,7 +841,7 @@ def begin(run):
 
 @pytest.mark.parametrize("app", [SWALLOWS, BUSY], ids=["swallows", "busy"])
 def test_twice_forces_whatever_the_application_does(start, app):
-    run = start(app=app)
+    run = start("--port", "0", app=app)
     run.ready()
     with begin(run):
         run.signal()
@@ -852,7 +852,9 @@ def test_twice_forces_whatever_the_application_does(start, app):
 
 def test_one_signal_is_enough_in_the_end(start):
     """A container's runtime sends one, and later kills."""
-    run = start("--timeout-graceful-shutdown", "0", app=SWALLOWS)
+    run = start(
+        "--port", "0", "--timeout-graceful-shutdown", "0", app=SWALLOWS
+    )
     run.ready()
     with begin(run):
         run.signal(signal.SIGTERM)
