@@ -212,7 +212,10 @@ class Exchange:
             data = await self._transport.read()
             self.connection.receive_data(data)
             if not data:
-                return self._end("client left")
+                if self.state != "complete":
+                    return self._end("client left")
+                self.gone = True  # the last `send` tells how it ends
+                return self.tell_end()
 
     def tell_end(self) -> None:
         """Let every `receive` that waits return "http.disconnect"."""
@@ -320,6 +323,8 @@ class Exchange:
         self.tell_end()
 
     def _finish(self) -> None:
+        if self.cut:
+            return
         self.written = True
         for tell in self.finished:
             tell(self)
@@ -384,7 +389,10 @@ def is_the_apps(error: BaseException) -> bool:
     If not, it is we who end its task, or the interpreter ends.
     """
     if isinstance(error, asyncio.CancelledError):
-        return error.args != (STOPPED,)  # applications cancel themselves, too
+        # Applications cancel themselves, too, and some lose our word.
+        context = error.__context__
+        ours = error.args, context.args if context else ()
+        return (STOPPED,) not in ours
     return not isinstance(error, (GeneratorExit, KeyboardInterrupt))
 
 

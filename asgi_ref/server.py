@@ -199,7 +199,8 @@ class Conversation:
 
     def _written_elsewhere(self, exchange: Exchange) -> None:
         # The application waits for a task of its own, which has answered.
-        if self.runner is not asyncio.current_task():
+        theirs = self.runner is not asyncio.current_task()
+        if theirs and self.exchange is exchange:  # not handed over before
             self._hand_over(exchange)
 
     def _hand_over(self, exchange: Exchange) -> None:
