@@ -120,18 +120,20 @@ def announce(sock: socket, what: str) -> None:
 
 async def _serve_alone(app: App, settings: Settings, sock: socket) -> None:
     asyncio.get_running_loop().set_exception_handler(on_loop_error)
-    force(await _serve(app, settings, sock))
-
-
-async def _serve(app: App, settings: Settings, sock: socket) -> Server:
     server = Server(app, settings, UPGRADES)
+    await _serve(server, sock, stopper(server))
+    force(server)
+
+
+async def _serve(
+    server: Server, sock: socket, on_signal: Callable[[], object]
+) -> None:
     address = sock.getsockname()
-    with on_signals(stopper(server)):
+    with on_signals(on_signal):
         try:
             await server.serve(sock)
         finally:
             listen.close(sock, address)
-    return server
 
 
 def on_loop_error(
@@ -205,7 +207,8 @@ async def serve(
     sock = listen.listen(host, port)
     config.set_up_logging("info", None)
     announce(sock, f"{name}  (ASGI {version})")
-    await _serve(app, said, sock)
+    server, loop = Server(app, said, UPGRADES), asyncio.get_running_loop()
+    await _serve(server, sock, lambda: loop.call_soon_threadsafe(server.stop))
 
 
 def prepare(app: Any) -> tuple[str, App, int]:

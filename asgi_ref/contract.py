@@ -49,7 +49,8 @@ class Keys:
     """
 
     def __init__(self, *keys: Key, flag: str = "") -> None:
-        self.keys = keys
+        # Plain tuples: Python unpacks them faster.
+        self.keys: list[tuple[str, Any, Any]] = [(*key,) for key in keys]
         self.flag = flag
 
 
@@ -92,7 +93,7 @@ START = Keys(Key("status", (int,)), HEADERS, flag("trailers"), flag="trailers")
 BODY = Keys(Key("body", BYTES, b""), flag("more_body"), flag="more_body")
 TRAILERS = Keys(HEADERS, flag("more_trailers"), flag="more_trailers")
 TEXT_OR_BYTES = Keys(
-    Key("text", (str, NONE), None), Key("bytes", (*BYTES, NONE), None)
+    Key("text", (str, NONE), None), Key("bytes", (NONE, *BYTES), None)
 )
 CLOSE = Keys(Key("code", (int,), 1000), REASON)
 FAILED = Keys(Key("message", (str,), ""))

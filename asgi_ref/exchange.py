@@ -50,11 +50,11 @@ from .transport import STALLED, Transport
 log = logging.getLogger("asgi_ref")
 
 READ_AHEAD = 64 * 1024  # bytes of pipelined requests kept for later
-STOPPED = "the server stops"  # what we say when we cancel an application
 PLAIN_TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 OwnLines = Callable[[Response], bytes]
 Finished = Callable[["Exchange"], None]
+Ends = Callable[[], bool]
 
 
 class Exchange:
@@ -212,10 +212,10 @@ class Exchange:
             data = await self._transport.read()
             self.connection.receive_data(data)
             if not data:
-                if self.state != "complete":
-                    return self._end("client left")
-                self.gone = True  # the last `send` tells how it ends
-                return self.tell_end()
+                if self.state == "complete":  # the last `send` tells of it
+                    self.gone = True
+                    return self.tell_end()
+                return self._end("client left")
 
     def tell_end(self) -> None:
         """Let every `receive` that waits return "http.disconnect"."""
@@ -313,30 +313,33 @@ class Exchange:
         self._end("client left")
         return ClientDisconnected("the client has gone")
 
-    def _end(self, why: str) -> None:
+    def _end(self, cut: str = "") -> None:
         """Nothing reaches the client any more; tell all who wait for it."""
         self.gone = True
-        if not (self.written or self.cut):
-            self.cut = why
-            for tell in self.finished:
-                tell(self)
+        self._finish(cut)
         self.tell_end()
 
-    def _finish(self) -> None:
-        if self.cut:
-            return
-        self.written = True
-        for tell in self.finished:
-            tell(self)
+    def _finish(self, cut: str = "") -> None:
+        """The response is over, whole or cut; this is said once."""
+        if not (self.written or self.cut):
+            self.cut, self.written = cut, not cut
+            for tell in self.finished:
+                tell(self)
 
     # Around the application.
 
-    async def run(self, app: App, scope: Scope) -> None:
-        """Call the application; answer for it if it does not."""
+    async def run(
+        self, app: App, scope: Scope, ends: Ends = lambda: False
+    ) -> None:
+        """Call the application; answer for it if it does not.
+
+        ends: tells whether whoever is cancelled is so because the server
+        ends.
+        """
         try:
             await app(scope, self.receive, self.send)
         except BaseException as error:
-            if not is_the_apps(error):
+            if not is_the_apps(error, ends()):
                 raise
             if self.gone:  # not an error: clients come and go
                 log.info("the client left; the app said %s", place(error))
@@ -370,8 +373,7 @@ class Exchange:
             with suppress(ClientDisconnected):
                 await self._write(self._encode_body({"body": reason.encode()}))
             self.state = "complete"
-            self._finish()
-            self._end("")
+            self._end()
 
 
 ENCODE: dict[str, Callable[[Exchange, Message], bytes]] = {
@@ -383,16 +385,13 @@ ENCODE: dict[str, Callable[[Exchange, Message], bytes]] = {
 }
 
 
-def is_the_apps(error: BaseException) -> bool:
+def is_the_apps(error: BaseException, ends: bool) -> bool:
     """Say whether an application failed; sys.exit() in it is a failure, too.
 
     If not, it is we who end its task, or the interpreter ends.
     """
     if isinstance(error, asyncio.CancelledError):
-        # Applications cancel themselves, too, and some lose our word.
-        context = error.__context__
-        ours = error.args, context.args if context else ()
-        return (STOPPED,) not in ours
+        return not ends  # applications cancel themselves, too
     return not isinstance(error, (GeneratorExit, KeyboardInterrupt))
 
 
@@ -406,8 +405,8 @@ def in_context(
     on the same connection. A task of its own for each request would do that
     too and cost a fifth of the throughput; this costs nearly nothing.
     """
-    resume: Callable[[Any], Any] = coroutine.send
-    context, value = copy_context(), None
+    resume: Any  # `send`, or after an error `throw`
+    context, resume, value = copy_context(), coroutine.send, None
     while True:
         try:
             future = context.run(resume, value)
@@ -415,8 +414,6 @@ def in_context(
             return
         waits()
         try:
-            value = yield future
-            resume = coroutine.send
+            resume, value = coroutine.send, (yield future)
         except BaseException as error:
-            value = error
-            resume = coroutine.throw
+            resume, value = coroutine.throw, error

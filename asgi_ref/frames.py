@@ -315,7 +315,7 @@ def too_big(limit: int) -> FrameError:
 def decode(data: bytes) -> str:
     """Return UTF-8 as a text. Raises FrameError (8.1)."""
     try:
-        return str(data, "utf-8")
+        return data.decode()
     except UnicodeDecodeError:
         raise FrameError(1007, NOT_UTF_8) from None
 

@@ -105,8 +105,15 @@ def url(sock: socket.socket, scheme: str = "http") -> str:
     if isinstance(address, (str, bytes)):
         return f"unix:{os.fsdecode(address)}"
     host = WILDCARDS.get(address[0], address[0])
-    host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}:{address[1]}"
+    return f"{scheme}://{peer((host, address[1]))}"
+
+
+def peer(address: tuple[str, object] | None) -> str:
+    """Return an address as it is written; None for a unix socket's client."""
+    if address is None:
+        return "unix socket"
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def close(sock: socket.socket, address: object = None) -> None:

@@ -31,8 +31,9 @@ from typing import Any
 
 from .connection import HEAD_LIMIT, Connection, Reading, Signal, Writing
 from .contract import App, Receive, Scope, Send
-from .exchange import STOPPED, Exchange, in_context
+from .exchange import Exchange, in_context
 from .lifespan import Lifespan
+from .listen import peer
 from .request import ProtocolError, Request
 from .response import OwnLines, Response, status_line
 from .scope import about_connection, http_scope
@@ -120,6 +121,7 @@ class Conversation:
     async def _converse(self, before: Exchange | None) -> None:
         connection, transport = self.connection, self.transport
         own_lines, state = self.server.own_lines, self.server.lifespan.state
+        ends, waits = self.server.ends, self._app_waits
         finished = (self.log_access,) if self.server.logs_access else ()
         goes_on = before is None or await self._settle(before)
         before = None
@@ -131,7 +133,7 @@ class Conversation:
             exchange = Exchange(connection, transport, own_lines, finished)
             self.exchange = exchange
             scope = http_scope(request, self.told, state)
-            await in_context(exchange.run(self.app, scope), self._app_waits)
+            await in_context(exchange.run(self.app, scope, ends), waits)
             if self.exchange is not exchange:
                 return  # another task has gone on with the connection
             while self.runner.cancelling():
@@ -144,7 +146,7 @@ class Conversation:
         # Between two requests there is no answer that could be lost.
         idle = connection.writing is Writing.NOTHING
         if not idle and not connection.read_out:
-            await linger(transport)
+            await self.linger()
 
     async def _next_request(self) -> Request | None:
         """Return the next request; None if there is none."""
@@ -229,6 +231,11 @@ class Conversation:
                 elif isinstance(event, bytes):
                     left -= len(event)
 
+    async def linger(self) -> None:
+        """See transport.linger; the client takes nobody's place any more."""
+        self.app = overloaded
+        await linger(self.transport)
+
     def leave(self) -> None:
         """The server stops: end when the exchange under way is complete.
 
@@ -247,11 +254,7 @@ class Conversation:
     @property
     def peer(self) -> str:
         """Who is there, for the log."""
-        client = self.transport.client
-        if client is None:
-            return "unix socket"
-        host, port = client
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return peer(self.transport.client)
 
     def log_access(self, exchange: Exchange, status: int = 0) -> None:
         """Write a line about an exchange that is complete.
@@ -294,6 +297,8 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._forget = self._tasks.discard  # one for all tasks
         self._context = copy_context()
+        self._serving: asyncio.Task[Any] | None = None
+        self.ending = False
         self.ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
@@ -308,6 +313,7 @@ class Server:
 
         Raises StartupFailed; then nothing was served.
         """
+        self._serving = asyncio.current_task()
         # In a young process glibc maps and unmaps the memory for each read
         # anew; once a large block was freed it keeps what it has.
         bytearray(1 << 20)
@@ -358,6 +364,14 @@ class Server:
 
     # What a conversation asks.
 
+    def ends(self) -> bool:
+        """Say whether whoever is cancelled now is so because we end.
+
+        `asyncio.run` cancels all tasks when it ends, and us with them.
+        """
+        serving = self._serving
+        return self.ending or bool(serving and serving.cancelling())
+
     def own_lines(self, response: Response) -> bytes:
         """Return the field lines that the server adds to a response."""
         return self._own.at(int(time.time()), response.given)
@@ -398,15 +412,17 @@ class Server:
             if conversation.exchange is not None:
                 conversation.exchange.tell_end()
         await self._until(self._force, self._wait_for_tasks(limit / 2))
+        self.ending = True
         for task in self._tasks:
-            task.cancel(STOPPED)
+            task.cancel()
         await self._wait_for_tasks(LAST_WORDS)
         self._force.clear()
         await self._until(self._force, self.lifespan.shutdown())
 
     def busy(self) -> str:
         """Say which requests and what work behind them is not done."""
-        busy = [c for c in self.conversations if c.exchange is not None]
+        # A copy at once: another thread may ask, see __main__.force.
+        busy = [c for c in list(self.conversations) if c.exchange is not None]
         behind = len(self._tasks) - len(self.conversations)
         names = [c.connection.request.label for c in busy]
         names += [f"{behind} background"] if behind > 0 else []
@@ -452,12 +468,12 @@ async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 # A process has one handler for each signal, however many servers are in it.
-asked_to_stop: list[Callable[[], None]] = []
+asked_to_stop: list[Callable[[], object]] = []
 handlers_before: list[Any] = []
 
 
 @contextmanager
-def on_signals(call: Callable[[], None]) -> Iterator[None]:
+def on_signals(call: Callable[[], object]) -> Iterator[None]:
     """Call something on Ctrl+C and on SIGTERM; then all is as it was before.
 
     It is called between two lines of whatever runs, as signal handlers are.

@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from threading import Semaphore, Thread
 
 from .connection import HEAD_LIMIT, Connection, Reading, Signal, Writing
+from .listen import peer
 from .request import ProtocolError, Request
 from .response import OwnLines, Response, status_line
 from .wsgi import App, Gateway, Input, Pairs, about_connection, make_environ
@@ -414,11 +415,3 @@ def shut(sock: socket.socket, how: int) -> None:
 def address(name: object) -> tuple[str, int] | None:
     """Return a socket's name as (host, port); None for a unix socket."""
     return (name[0], name[1]) if isinstance(name, tuple) else None
-
-
-def peer(client: tuple[str, int] | None) -> str:
-    """Say who is there, for the log."""
-    if client is None:
-        return "unix socket"
-    host, port = client
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -49,6 +49,15 @@ class TooSlow(TimeoutError):
     """A read took longer than it may; the network's time-outs are no such."""
 
 
+def forget_interruption(reader: asyncio.StreamReader) -> TooSlow | None:
+    """Take back what would end a read; return it, or None."""
+    late = reader.exception()
+    if not isinstance(late, TooSlow):
+        return None
+    reader.set_exception(None)  # type: ignore[arg-type]
+    return late
+
+
 class StreamTransport:
     """A transport over a pair of asyncio streams."""
 
@@ -77,7 +86,7 @@ class StreamTransport:
         try:
             return await self._reader.read(READ_SIZE)
         except TooSlow:
-            self._reader.set_exception(None)  # type: ignore[arg-type]
+            forget_interruption(self._reader)
             raise
         except OSError:
             return b""
@@ -94,11 +103,9 @@ class StreamTransport:
         Raises OSError: the client has gone.
         """
         # asyncio would raise here what is meant for the next read.
-        late = self._reader.exception()
-        if isinstance(late, TooSlow):
-            self._reader.set_exception(None)  # type: ignore[arg-type]
+        late = forget_interruption(self._reader)
         await self._writer.drain()
-        if isinstance(late, TooSlow):
+        if late is not None:
             self._reader.set_exception(late)
 
     async def send_file(self, file: BinaryIO, size: int) -> None:
@@ -116,8 +123,14 @@ class StreamTransport:
         finally:
             self._sends_file = False
 
+    @property
+    def unsent(self) -> int:
+        """How many bytes the network has not taken yet."""
+        return self._stream.get_write_buffer_size()
+
     def write_eof(self) -> None:
-        """Say that nothing more will be sent; reading goes on."""
+        """Say that nothing more will be sent; reading begins anew."""
+        forget_interruption(self._reader)
         if self._writer.can_write_eof() and not self._stream.is_closing():
             with suppress(OSError):  # the client has gone
                 self._writer.write_eof()
@@ -147,7 +160,9 @@ class StreamTransport:
         unsent = self._stream.get_write_buffer_size()
         if self._sends_file:
             if self._stalls < now:  # it ends `sendfile`, which cleans up
-                self._writer.get_extra_info("socket").shutdown(SHUT_RDWR)
+                self._stalls = math.inf
+                with suppress(OSError):  # the client is quicker
+                    self._writer.get_extra_info("socket").shutdown(SHUT_RDWR)
         elif unsent != self._unsent:  # the client is slow, but it reads
             self._unsent, self._stalls = unsent, now + STALLED
             self.deadline = max(self.deadline, now + LINGER)
@@ -175,6 +190,7 @@ class MemoryTransport:
         self.deadline = math.inf
         self.sent = bytearray()
         self.closed = False
+        self.unsent = 0
         self._clock = clock
         self._reader = asyncio.StreamReader()
 
@@ -189,7 +205,7 @@ class MemoryTransport:
         try:
             return await self._reader.read(READ_SIZE)
         except TooSlow:
-            self._reader.set_exception(None)  # type: ignore[arg-type]
+            forget_interruption(self._reader)
             raise
 
     def write(self, data: bytes) -> bool:
@@ -206,6 +222,7 @@ class MemoryTransport:
             await self.drain()
 
     def write_eof(self) -> None:
+        forget_interruption(self._reader)
         self.closed = True
 
     async def close(self) -> None:
@@ -247,14 +264,15 @@ async def linger(transport: Transport, seconds: float = LINGER) -> None:
 
     Closing a socket that holds unread bytes makes the kernel send a reset,
     which may overtake the answer. So: say that we are done, read and throw
-    away what still comes, for a bounded time (RFC 9112, section 9.6).
+    away what still comes, for a bounded time (RFC 9112, section 9.6). It
+    begins anew as long as the client takes some of what is still unsent.
     """
     transport.write_eof()
-    transport.allow(seconds)
-    data = b"something"
-    while data:
-        try:
-            data = await transport.read()
-        except TooSlow:
-            if transport.deadline == math.inf:  # not an older interruption
+    before = math.inf
+    while (unsent := transport.unsent) < before:  # the client reads on
+        before = unsent
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while await transport.read():
+                    pass
                 return

@@ -43,7 +43,6 @@ from .request import ProtocolError, Request
 from .response import Response
 from .scope import http_scope
 from .server import Conversation
-from .transport import linger
 
 log = logging.getLogger("asgi_ref")
 
@@ -325,7 +324,7 @@ class WebSocket:
                     await self._wait()
         await self._say(self.end)
         if self.end.code != LOST:
-            await linger(self._transport)
+            await self._conversation.linger()
         await self._transport.close()
 
     async def _read_ahead(self) -> None:
@@ -381,7 +380,7 @@ class WebSocket:
         try:
             await app(scope, self.receive, self.send)
         except BaseException as error:
-            if not is_the_apps(error):
+            if not is_the_apps(error, self._conversation.server.ends()):
                 raise
             code = 1011
             if self.end is not None:  # not an error: clients come and go
@@ -436,7 +435,7 @@ async def websocket(conversation: Conversation, request: Request) -> None:
     except ProtocolError as error:
         log.warning("%s  %d, %s", conversation.peer, error.status, error)
         await refuse(exchange, error)
-        return await linger(transport)
+        return await conversation.linger()
     socket = WebSocket(conversation, handshake, exchange)
     conversation.exchange = cast(Any, socket)
     scope = websocket_scope(conversation, handshake)

@@ -15,6 +15,7 @@ from asgi_ref.listen import (
     listen,
     listen_fd,
     listen_unix,
+    peer,
     url,
 )
 
@@ -295,3 +296,9 @@ def test_close_a_socket_that_somebody_else_has_closed(tmp_path):
     assert not os.path.exists(path)
     close(sock, path)
     close(sock, ("127.0.0.1", 8000))
+
+
+def test_addresses_as_they_are_written():
+    assert peer(("127.0.0.1", 8000)) == "127.0.0.1:8000"
+    assert peer(("::1", 8000)) == "[::1]:8000"
+    assert peer(None) == "unix socket"

@@ -495,6 +495,27 @@ async def test_a_waiting_application_is_told_when_the_client_leaves(logged):
 
 
 @on_a_loop
+async def test_an_application_that_fails_when_the_client_leaves(logged):
+    waiting = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await receive()
+        waiting.set()
+        await receive()
+        raise RuntimeError("nobody there")
+
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        client.send(GET)
+        await waiting.wait()
+        client.reset()
+        await until(lambda: not serving.server.conversations)
+    assert not errors(logged)
+    (line,) = accesses(logged)
+    assert line.endswith("(client left)")
+
+
+@on_a_loop
 async def test_a_stream_nobody_reads_any_more_raises_and_is_no_error(logged):
     raised = asyncio.Event()
 
@@ -544,6 +565,38 @@ async def test_half_closed_after_two_pipelined_requests():
         assert (await client.answer()).body == b"/one"
         assert (await client.answer()).body == b"/two"
         assert await client.rest() == b""
+
+
+@on_a_loop
+async def test_half_closed_while_the_last_send_waits(logged):
+    """The response ends once: the next answer follows, and one log line."""
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/first":
+            await receive()
+            listening = asyncio.create_task(receive())
+            await asyncio.sleep(0)
+            await answer(send, bytes(8 * MIB))
+            await listening
+        else:
+            await asyncio.sleep(0.01)
+            await answer(send, b"second")
+
+    async with Serving(app, lifespan="off") as serving:
+        client = await serving.client()
+        client.pause()
+        client.send(get(b"/first") + get(b"/second"))
+        await until(lambda: serving.server.conversations)
+        (conversation,) = serving.server.conversations
+        await until(lambda: conversation.transport.unsent)
+        exchange = conversation.exchange
+        client.half_close()
+        await until(lambda: exchange.gone)
+        client.resume()
+        assert len((await client.answer()).body) == 8 * MIB
+        assert (await client.answer()).body == b"second"
+        assert await client.rest() == b""
+    assert len(accesses(logged)) == 2
 
 
 @on_a_loop
@@ -954,6 +1007,28 @@ async def test_an_application_that_cancels_itself(logged):
     assert errors(logged)
 
 
+def test_a_loop_that_ends_takes_the_server_with_it(logged):
+    """As when `asyncio.run` returns and nobody has told the server."""
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/group":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(PATIENCE))
+        try:
+            await asyncio.sleep(PATIENCE)
+        except asyncio.CancelledError:
+            raise asyncio.CancelledError("said anew") from None
+
+    async def main():
+        serving = await Serving(app, lifespan="off").__aenter__()
+        for path in b"/group", b"/sleep":
+            (await serving.client()).send(get(path))
+        await until(lambda: len(serving.server.busy().split(",")) == 2)
+
+    asyncio.run(main())
+    assert not errors(logged)
+
+
 @on_a_loop
 async def test_what_an_application_does_to_its_task_ends_with_it(logged):
     """Two requests of one connection share a task."""
@@ -1293,7 +1368,6 @@ async def test_sweep_with_a_clock_of_our_own():
     now = 1011.0
     sweep([transport], now)
     await until(lambda: b"HTTP/1.1 408 " in transport.sent)
-    await until(lambda: transport.deadline == 1013)  # to read our words
     transport.feed(b"")
     await attending
 
@@ -1315,6 +1389,20 @@ async def test_one_connection_too_many_is_told_so():
         second.close()
         await until(lambda: len(serving.server.conversations) == 1)
         assert (await serving.ask()).status == 200
+
+
+@on_a_loop
+async def test_who_has_its_last_answer_takes_no_place():
+    """It may be slow to hang up."""
+
+    async def app(scope, receive, send):
+        await answer(send, headers=[(b"connection", b"close")])
+
+    async with Serving(app, limit_concurrency=1) as serving:
+        for _ in range(3):
+            client = await serving.client()
+            client.send(GET)
+            assert (await client.answer()).status == 200
 
 
 # The end.

@@ -427,11 +427,28 @@ async def test_linger_reads_on_so_that_last_words_arrive():
 @on_a_loop
 async def test_linger_is_bounded():
     async with connected() as (transport, _):
-        task = asyncio.create_task(linger(transport))
+        await linger(transport, seconds=0.01)  # and nobody sweeps
+
+
+@on_a_loop
+async def test_lingering_can_be_interrupted():
+    async with connected() as (transport, _):
+        task = asyncio.create_task(linger(transport, seconds=math.inf))
         await asyncio.sleep(0)
         assert not task.done()
-        sweep([transport], now=transport.deadline + 1)
+        transport.interrupt()
         await task
+
+
+@on_a_loop
+async def test_linger_goes_on_as_long_as_the_client_reads():
+    unsent = iter([30, 20, 20])
+
+    class Slow(MemoryTransport):
+        unsent = property(lambda self: next(unsent), lambda self, value: None)
+
+    await linger(Slow(), seconds=0.01)
+    assert list(unsent) == []
 
 
 @on_a_loop

@@ -11,7 +11,6 @@ import pytest
 
 from asgi_ref import websocket as module
 from asgi_ref.contract import ClientDisconnected, ContractError
-from asgi_ref.exchange import STOPPED
 from asgi_ref.frames import (
     BINARY,
     CLOSE,
@@ -46,6 +45,9 @@ class Loop(asyncio.SelectorEventLoop):
         return self.now
 
 
+servers = set()  # those of the test that runs
+
+
 def on_a_loop(test):
     """Run a coroutine function as a plain test, with a clock of its own.
 
@@ -57,8 +59,10 @@ def on_a_loop(test):
         try:
             await test(*arguments, **named)
         finally:  # a test that fails leaves a server behind
+            while servers:
+                servers.pop().ending = True
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel(STOPPED)
+                task.cancel()
 
     @functools.wraps(test)
     def run(*arguments, **named):
@@ -147,6 +151,7 @@ class Client:
         settings = Settings(**{**QUIET, **settings})
         upgrades = {b"websocket": websocket}
         self.server = server or Server(app, settings, upgrades)
+        servers.add(self.server)
         self.task = self.server.attend(self.transport)
         self.conversation = next(iter(self.server.conversations))
         self.fields = fields
@@ -1592,7 +1597,8 @@ async def test_a_task_that_is_cancelled_leaves_nothing_behind():
     gate = asyncio.Event()
     client = await opened(App(busy_until(gate)))
     await client.say(text("x"))
-    client.task.cancel(STOPPED)
+    client.server.ending = True
+    client.task.cancel()
     await settle(client.task.done)
     await settle()
     assert asyncio.all_tasks() == before
