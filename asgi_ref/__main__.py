@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable
@@ -185,12 +184,11 @@ def _serve_wsgi(name: str, app: Any, options: Namespace) -> None:
     said = {name: settings[name] for name in settings if name in names}
     server = threads.Server(app, **said)
     address = sock.getsockname()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: server.stop())
-    try:
-        server.serve(sock)
-    finally:
-        listen.close(sock, address)
+    with on_signals(server.stop):
+        try:
+            server.serve(sock)
+        finally:
+            listen.close(sock, address)
 
 
 async def serve(
@@ -205,7 +203,8 @@ async def serve(
     said = Settings(**settings)
     name, app, version = prepare(app)
     sock = listen.listen(host, port)
-    config.set_up_logging("info", None)
+    if not log.hasHandlers():  # whose program this is has set up nothing
+        config.set_up_logging("info", None)
     announce(sock, f"{name}  (ASGI {version})")
     server, loop = Server(app, said, UPGRADES), asyncio.get_running_loop()
     await _serve(server, sock, lambda: loop.call_soon_threadsafe(server.stop))

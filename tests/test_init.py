@@ -150,6 +150,19 @@ async def test_serve_until_a_signal_comes(number, capsys, logging_kept):
 
 
 @on_a_loop
+async def test_serve_keeps_the_logging_that_was_set_up(capsys, logging_kept):
+    mine, log = logging.NullHandler(), logging.getLogger("asgi_ref")
+    log.handlers[:] = [mine]
+    app = App()
+    serving = asyncio.create_task(asgi_ref.serve(app, port=0))
+    while not app.said:
+        await asyncio.sleep(0.001)
+    signal.raise_signal(signal.SIGINT)
+    await serving
+    assert log.handlers == [mine]
+
+
+@on_a_loop
 async def test_serve_by_name_and_what_cannot_be_served(logging_kept):
     with pytest.raises(TargetError, match="No module named"):
         await asgi_ref.serve("nowhere_at_all:app", port=0)
@@ -158,6 +171,7 @@ async def test_serve_by_name_and_what_cannot_be_served(logging_kept):
 
 
 SCRIPT = """
+import logging
 import asgi_ref
 
 async def app(scope, receive, send):
@@ -165,7 +179,7 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"hello"})
 
 asgi_ref.run(app, port=0, lifespan="off")
-print("the end")
+print("the end,", len(logging.getLogger("asgi_ref").handlers), "handler")
 """
 
 
@@ -183,7 +197,7 @@ def test_run_until_ctrl_c():
         assert fetch(url) == "hello"
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=PATIENCE)
-        assert rest == "the end\n"
+        assert rest == "the end, 1 handler\n"
         assert process.returncode == 0
     finally:
         process.kill()
