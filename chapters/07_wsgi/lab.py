@@ -20,10 +20,11 @@ POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nmine"
 REQUEST = parse_request(GET)
 parse_request(SHORT)  # known lines make the walk shorter
 TEXT = [("Content-Type", "text/plain")]
+PAIRS = [(b"content-type", b"text/plain")]
 
 
 def ticker(environ, start_response):
-    """Stream: make each piece when it is asked for."""
+    """Make each piece when asked for it."""
     start_response("200 OK", TEXT)
     for number in 1, 2:
         print("app makes", number)
@@ -170,13 +171,19 @@ def gone(data):
     raise ConnectionResetError("the client left")
 
 
+def environ():
+    """Print what an application is told as text."""
+    for key, value in sorted(environ_of(Wire()).items()):
+        if "." not in key:
+            print(key, "=", repr(value))
+
+
 def strings():
     """Show one path as bytes, as environ has it, and as it was meant."""
     path = environ_of(Wire())["PATH_INFO"]
-    print("on the wire ", REQUEST.target)
-    print("PATH_INFO   ", ascii(path))
-    print("its bytes   ", path.encode("latin-1"))
-    print("as UTF-8    ", ascii(path.encode("latin-1").decode()))
+    print("in environ:", path)
+    print("its bytes: ", path.encode("latin-1"))
+    print("its text:  ", path.encode("latin-1").decode())
 
 
 def body():
@@ -215,15 +222,19 @@ def conversation():
 
 
 async def asgi_ticker(scope, receive, send):
-    """Stream as `ticker` does, in the other contract."""
-    start = {"type": "http.response.start"}
-    await send({**start, "status": 200})
-    part = {"type": "http.response.body"}
+    """Make each piece, in the other contract."""
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": PAIRS}
+    )
     for number in 1, 2:
-        data = b"tick %d\n" % number
-        piece = {"body": data, "more_body": True}
-        await send({**part, **piece})
-    await send(part)
+        await send(
+            {
+                "type": "http.response.body",
+                "body": b"tick %d\n" % number,
+                "more_body": True,
+            }
+        )
+    await send({"type": "http.response.body"})
 
 
 def beside():
@@ -254,6 +265,8 @@ def main():
     serve(too_late, Wire())
     print("\n== the client leaves ==")
     serve(reader, Wire(send=gone))
+    print("\n== environ ==")
+    environ()
     print("\n== strings ==")
     strings()
     print("\n== body ==")
