@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from copy import deepcopy
 from io import BufferedReader
 from pathlib import Path
 
@@ -18,7 +19,6 @@ GET = b"GET /caf%C3%A9?q=1 HTTP/1.1\r\nHost: a\r\nX-User: me\r\n\r\n"
 SHORT = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nmine"
 REQUEST = parse_request(GET)
-parse_request(SHORT)  # known lines make the walk shorter
 TEXT = [("Content-Type", "text/plain")]
 PAIRS = [(b"content-type", b"text/plain")]
 
@@ -199,7 +199,7 @@ def conversation():
     class App:
         def __init__(self, environ, start_response):
             talk.append(("server", "app", "app(environ, start_response)"))
-            talk.append(("app", "server", "start_response('200 OK', [...])"))
+            talk.append(("app", "server", "start_response('200 OK', ...)"))
             start_response("200 OK", TEXT)
 
         def __iter__(self):
@@ -246,10 +246,15 @@ def beside():
     asyncio.run(asgi_ticker({"type": "http"}, None, send))
 
 
+BEGUN = Wire(SHORT)  # chapters 03 and 06 have walks of their own
+
+
 def walk(wire=print):
     """Change its mind while nothing is sent, then stream."""
     wire("client", SHORT)
-    serve(changes, Wire(SHORT, lambda data: wire("server", data)))
+    begun = deepcopy(BEGUN)
+    begun.send = lambda data: wire("server", data)
+    serve(changes, begun)
 
 
 def main():
