@@ -13,7 +13,13 @@ from asgi_ref.buffer import EMPTY_LINE, Buffer
 from asgi_ref.connection import Connection
 from asgi_ref.request import ProtocolError, parse_request
 from asgi_ref.response import Response, status_line
-from asgi_ref.wsgi import Gateway, Input, about_connection, make_environ
+from asgi_ref.wsgi import (
+    Gateway,
+    Input,
+    WsgiError,
+    about_connection,
+    make_environ,
+)
 
 GET = b"GET /caf%C3%A9?q=1 HTTP/1.1\r\nHost: a\r\nX-User: me\r\n\r\n"
 SHORT = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -129,7 +135,7 @@ def serve(app, wire):
     """Call an application through the gateway; print what it raises."""
     try:
         Gateway(wire).run(app, environ_of(wire))
-    except Exception as error:
+    except (LookupError, OSError, WsgiError) as error:
         print("server catches", repr(error))
 
 
