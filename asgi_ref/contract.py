@@ -5,7 +5,7 @@ else is messages: dicts with a "type". What the specification says about them
 is written down here once, as data. The server obeys these tables, the
 referee checks with them, and the figures of the course are drawn from them.
 
-It runs nothing: `check` and `advance` look up, and raise.
+It runs nothing: `check` looks up, and raises.
 
 Source: ASGI 3.0, HTTP and WebSocket message format 2.5, lifespan 2.0, and
 the extensions early hints, trailers, path send, WebSocket denial response.

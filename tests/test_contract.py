@@ -1,12 +1,14 @@
 """The tables of ASGI: what they hold, and what they refuse."""
 
 import itertools
+import re
 import sys
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
+from asgi_ref import contract as module
 from asgi_ref.contract import (
     HTTP,
     LIFESPAN,
@@ -286,3 +288,9 @@ def test_place_names_the_line_outside_the_package():
 
 def test_place_of_an_error_that_was_never_raised():
     assert place(ValueError("no")) == "ValueError: no"
+
+
+def test_what_the_module_speaks_of_is_there():
+    named = re.findall(r"`(\w+)`", module.__doc__)
+    assert named
+    assert [name for name in named if not hasattr(module, name)] == []
