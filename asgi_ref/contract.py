@@ -48,7 +48,7 @@ class Keys:
     flag: the key that says that more follows, and so changes the order.
     """
 
-    def __init__(self, *keys: Key, flag: str = "") -> None:
+    def __init__(self, *keys: Key, flag: str | None = None) -> None:
         # Plain tuples: Python unpacks them faster.
         self.keys: list[tuple[str, Any, Any]] = [(*key,) for key in keys]
         self.flag = flag

@@ -227,6 +227,8 @@ def test_a_wrong_message_of_another_protocol_is_named(name, message, text):
     [
         {"type": "http.response.body"},
         {"type": "http.response.body", "a key of somebody's own": 1},
+        {"type": "http.response.body", "": 1},
+        {"type": "http.response.pathsend", "path": "/a", "": 1},
         {"type": "http.response.body", "body": bytearray(b"x")},
         {"type": "http.response.body", "body": memoryview(b"x")},
         {"type": "http.response.body", "more_body": False},
