@@ -3,6 +3,7 @@
 import asyncio
 import io
 import sys
+import textwrap
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,16 +50,13 @@ async def serve(app):
     """Call an application; return the bytes of its answer."""
     wire = []
 
-    async def receive():
-        return {"type": "http.request"}
-
     async def send(message):
         if message["type"] == "http.response.start":
             wire.append(b"HTTP/1.1 %d -\r\n\r\n" % message["status"])
         else:
             wire.append(message["body"])
 
-    await app({"type": "http"}, receive, send)
+    await app({"type": "http"}, None, send)
     return b"".join(wire)
 
 
@@ -66,15 +64,12 @@ async def judge(app):
     """Call an application; say what the table has against it."""
     state = "nothing sent"
 
-    async def receive():
-        return {"type": "http.request"}
-
     async def send(message):
         nonlocal state
         state = check(HTTP, state, message)
 
     try:
-        await app({"type": "http"}, receive, send)
+        await app({"type": "http"}, None, send)
     except ContractError as error:
         return f"ContractError: {error}"
     return verdict(state)
@@ -85,10 +80,15 @@ def verdict(state):
     return f"returned, state: {state}"
 
 
+def show(text):
+    """Print a text in lines that fit on the page."""
+    print(textwrap.fill(text, 72, subsequent_indent=" " * 9))
+
+
 def each(call):
     """Print what a server makes of each of the four applications."""
     for app in late, headless, half, hello:
-        print(f"{app.__name__:8}", asyncio.run(call(app)))
+        show(f"{app.__name__:8} {asyncio.run(call(app))}")
 
 
 def wsgi_app(environ, start_response):
@@ -130,7 +130,7 @@ def wrong_contract():
             app(*given)
         except TypeError as error:
             print(f"{app.__name__}({', '.join(given)})")
-            print("    TypeError:", error)
+            show(f"    TypeError: {error}")
 
 
 def without_await():
@@ -151,9 +151,9 @@ def wrong_messages():
         ("started", {"type": "http.response.body", "bdoy": b"hello"}),
     ]:
         try:
-            print("fine, state:", check(HTTP, state, message))
+            show(f"fine, state: {check(HTTP, state, message)}")
         except ContractError as error:
-            print(error)
+            show(str(error))
 
 
 PAIRS = """
