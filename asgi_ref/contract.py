@@ -51,7 +51,7 @@ class Keys:
     def __init__(self, *keys: Key, flag: str | None = None) -> None:
         # Plain tuples: Python unpacks them faster.
         self.keys: list[tuple[str, Any, Any]] = [(*key,) for key in keys]
-        self.flag = flag
+        self.flag: Any = flag  # None is no message's key
 
 
 class Order(dict[tuple[str, str], str]):

@@ -47,6 +47,14 @@ def refusal(answer, messages):
     return None
 
 
+def test_a_key_that_may_be_left_out(answer):
+    refused = refusal(answer, (REFUSE,))
+    assert refused is None or "without" not in refused, (
+        "Rule 2: a reason may be left out. A Key without a default is "
+        "required, and so is one whose default is of none of its types."
+    )
+
+
 @pytest.mark.parametrize(
     "messages",
     [
@@ -78,14 +86,6 @@ def test_a_piece_is_not_the_end(answer):
     assert piece != state_after(answer, (ACCEPT, RESULT)), (
         "A piece with more_data True ends the job, as the last one does: name "
         "the key that changes the order, Keys(..., flag=...)."
-    )
-
-
-def test_a_key_that_may_be_left_out(answer):
-    refused = refusal(answer, (REFUSE,))
-    assert refused is None or "without" not in refused, (
-        "Rule 2: a reason may be left out. A Key without a default is "
-        "required."
     )
 
 
@@ -146,7 +146,7 @@ def test_a_wrong_order(answer, messages, rule):
         (
             (ACCEPT,),
             {"type": "job.result", "data": "film"},
-            "job.result: \"data\" must be bytes or bytearray or memoryview; "
+            'job.result: "data" must be bytes or bytearray or memoryview; '
             "got 'film'",
         ),
         (
@@ -205,6 +205,6 @@ def test_due_reads_the_table_that_it_is_given(answer):
         "a second time."
     )
     assert answer.due(HTTP, "sending"), (
-        "For HTTP in the state \"sending\" something is due: this is how "
+        'For HTTP in the state "sending" something is due: this is how '
         "`half` would have been noticed."
     )

@@ -13,8 +13,7 @@ JOB = Contract(
         "job.refuse": Keys(Key("reason", (str,), "")),
         "job.progress": Keys(Key("percent", (int, float))),
         "job.result": Keys(
-            Key("data", BYTES, b""),
-            Key("more_data", (bool,), False),
+            Key("data", BYTES, b""), Key("more_data", (bool,), False)
         ),
         "job.failed": Keys(Key("message", (str,))),
     },
