@@ -5,7 +5,7 @@ else is messages: dicts with a "type". What the specification says about them
 is written down here once, as data. The server obeys these tables, the
 referee checks with them, and the figures of the course are drawn from them.
 
-It runs nothing: `check` and `advance` look up, and raise.
+It runs nothing: `check` looks up, and raises.
 
 Source: ASGI 3.0, HTTP and WebSocket message format 2.5, lifespan 2.0, and
 the extensions early hints, trailers, path send, WebSocket denial response.
@@ -48,10 +48,10 @@ class Keys:
     flag: the key that says that more follows, and so changes the order.
     """
 
-    def __init__(self, *keys: Key, flag: str = "") -> None:
+    def __init__(self, *keys: Key, flag: str | None = None) -> None:
         # Plain tuples: Python unpacks them faster.
         self.keys: list[tuple[str, Any, Any]] = [(*key,) for key in keys]
-        self.flag = flag
+        self.flag: Any = flag  # None is no message's key
 
 
 class Order(dict[tuple[str, str], str]):

@@ -1,12 +1,14 @@
 """The tables of ASGI: what they hold, and what they refuse."""
 
 import itertools
+import re
 import sys
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
+from asgi_ref import contract as module
 from asgi_ref.contract import (
     HTTP,
     LIFESPAN,
@@ -225,6 +227,8 @@ def test_a_wrong_message_of_another_protocol_is_named(name, message, text):
     [
         {"type": "http.response.body"},
         {"type": "http.response.body", "a key of somebody's own": 1},
+        {"type": "http.response.body", "": 1},
+        {"type": "http.response.pathsend", "path": "/a", "": 1},
         {"type": "http.response.body", "body": bytearray(b"x")},
         {"type": "http.response.body", "body": memoryview(b"x")},
         {"type": "http.response.body", "more_body": False},
@@ -286,3 +290,9 @@ def test_place_names_the_line_outside_the_package():
 
 def test_place_of_an_error_that_was_never_raised():
     assert place(ValueError("no")) == "ValueError: no"
+
+
+def test_what_the_module_speaks_of_is_there():
+    named = re.findall(r"`(\w+)`", module.__doc__)
+    assert named
+    assert [name for name in named if not hasattr(module, name)] == []
