@@ -73,7 +73,8 @@ def test_a_path_is_bytes_in_disguise(answer, path):
 
 def test_a_prefix_is_bytes_in_disguise(answer):
     environ = answer.to_environ(a_scope("/café/x", "/café"))
-    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/cafÃ©", "/x"), (
+    found = environ["SCRIPT_NAME"], environ["PATH_INFO"]
+    assert found == ("/cafÃ©", "/x"), (
         "SCRIPT_NAME is in the same disguise as PATH_INFO: one character "
         "for each byte of the prefix, and PATH_INFO is the rest."
     )
