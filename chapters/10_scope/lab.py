@@ -34,7 +34,7 @@ STATE = {"db": "open"}
 
 
 def first_scope(request, root_path=""):
-    """Say what an environ says: decode, split, take the prefix off."""
+    """Decode the target, cut it, take the prefix off."""
     target = unquote(request.target.decode(), "latin-1")
     path, _, query = target.partition("?")
     return {
