@@ -140,8 +140,9 @@ async def hear(name, transport):
     """Give a client five seconds for its first bytes."""
     transport.allow(5)
     try:
-        print(name, "has", await transport.read())
+        data = await transport.read()
         transport.deadline = math.inf
+        print(name, "has", data)
     except TooSlow as error:
         print(name, "is late:", error)
 
@@ -155,6 +156,7 @@ async def time_limits():
         tasks.create_task(hear("B", b))
         await asyncio.sleep(0)
         a.feed(b"GET /")
+        await asyncio.sleep(0)
         for clock.now in 3.0, 6.0:
             print(f"{clock.now:.0f} seconds")
             sweep([a, b], clock.now)
