@@ -169,12 +169,14 @@ async def answer_an_upload(lingers):
 
     async def serve(reader, writer):
         transport = StreamTransport(reader, writer)
-        await transport.read()
-        transport.write(b"413")
-        if lingers:
-            await linger(transport)
-        await transport.close()
-        closed.set()
+        try:
+            await transport.read()
+            transport.write(b"413")
+            if lingers:
+                await linger(transport)
+            await transport.close()
+        finally:
+            closed.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     client = socket.socket()
