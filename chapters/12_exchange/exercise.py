@@ -27,6 +27,7 @@ class Exchange:
         self.log = []
 
     async def send(self, message):
+        """Keep the head; write it with the first piece of body."""
         if message["type"] == "http.response.start":
             self.head = b"HTTP/1.1 %d\r\n\r\n" % message["status"]
         else:

@@ -41,7 +41,7 @@ def test_an_answer_is_left_alone(answer):
     assert exchange.written == HALF + b" and half", (
         "This application answered in full, and its answer was changed."
     )
-    assert not exchange.cut and not exchange.log, (
+    assert (exchange.cut, exchange.log) == (False, []), (
         "Nothing was wrong with this application: nothing to cut, nothing "
         "to log."
     )
@@ -69,7 +69,7 @@ def test_an_error_before_the_start(answer):
 @pytest.mark.parametrize("error", [RuntimeError("gone"), None])
 def test_a_start_that_was_not_written(answer, error):
     exchange = exchange_after(answer, app_of(START, error=error))
-    assert exchange.written == REFUSED and not exchange.cut, (
+    assert (exchange.written, exchange.cut) == (REFUSED, False), (
         "The start was sent by the application, and not written by us. The "
         "client has no byte yet, so this can still be a 500."
     )
@@ -92,7 +92,7 @@ def test_the_middle_of_an_answer(answer, error):
 def test_an_error_after_the_answer(answer):
     app = app_of(START, PART, REST, error=RuntimeError("gone"))
     exchange = exchange_after(answer, app)
-    assert exchange.written == HALF + b" and half" and not exchange.cut, (
+    assert (exchange.written, exchange.cut) == (HALF + b" and half", False), (
         "The client has all of it. What fails afterwards, as a background "
         "task may, is no business of its."
     )
