@@ -146,9 +146,9 @@ class Exchange:
             self._finish()
 
     def _send_too_late(self) -> None:
+        # What comes after a complete response is ignored.
         if self.gone:
             raise ClientDisconnected("the client has gone")
-        # Complete: "any further messages on the channel will be ignored".
 
     # From the client to the application.
 
