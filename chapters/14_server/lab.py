@@ -14,7 +14,7 @@ from asgi_ref.server import Server, Settings
 from asgi_ref.transport import MemoryTransport, StreamTransport
 
 START = {"type": "http.response.start", "status": 200}
-QUIET = Settings(lifespan="off", access_log=False)
+QUIET = Settings(lifespan="off", access_log=False, date_header=False)
 LEAVING = [
     ("idle", "server", "GET /news"),
     ("server", "idle", "200 OK"),
