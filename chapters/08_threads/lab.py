@@ -9,6 +9,7 @@ import threading
 import time
 from http.client import HTTPConnection
 from pathlib import Path
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from asgi_ref.connection import Connection, Signal
@@ -352,7 +353,8 @@ def walk(wire=print):
     sock = Scripted([b"GET /he"], wire)
     server = Server(app, access_log=False, date_header=False)
     sock.conversation = Conversation(server, sock, None)
-    sock.conversation.run()
+    with patch("time.time", return_value=0):
+        sock.conversation.run()
 
 
 PARTS = one_by_one, a_thread_each, no_thread_left, two_hundred, room
