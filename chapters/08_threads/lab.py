@@ -158,6 +158,12 @@ def serving(clients, **settings):
     thread = while_clients(run)
     server.serve(sock)
     thread.join()
+    until(lambda: not conversing())
+
+
+def conversing():
+    """Return how many threads of servers there are."""
+    return sum("(_run)" in t.name for t in threading.enumerate())
 
 
 def until(condition):
@@ -212,13 +218,12 @@ def two_hundred(measure=lambda: None):
 
     def clients(address, server):
         measure()
-        before = threading.active_count()
         waiters = [HTTPConnection(*address, PATIENCE) for _ in range(200)]
         for waiter in waiters:
             waiter.request("GET", "/wait")
             waiting.acquire()
         measure()
-        print(threading.active_count() - before, "threads for 200 clients")
+        print(conversing(), "threads for 200 clients")
         cara = Client("Cara", address)
         cara.ask("/news")
         cara.hear()
