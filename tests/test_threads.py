@@ -374,6 +374,15 @@ def test_a_large_body_that_nobody_reads_is_not_read():
         assert client.rest() == b""
 
 
+def test_a_refused_upload_is_not_answered_by_a_reset():
+    """The client may send all of it before it reads the answer."""
+    with Serving(hello) as serving:
+        client = serving.client(post(b"", length=MIB))
+        client.send(bytes(MIB))
+        assert client.answer().body == b"/here"
+        assert client.file.read() == b""  # a reset would raise
+
+
 def test_a_malformed_body_is_a_bad_request(logged):
     chunked = get(b"/", b"Transfer-Encoding: chunked") + b"wrong\r\n"
     with Serving(echo) as serving:
