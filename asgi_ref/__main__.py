@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +19,6 @@ from dataclasses import fields
 from errno import EMFILE, ENFILE
 from itertools import count
 from socket import socket
-from threading import Timer
 from typing import Any
 
 from . import __version__, config, listen, target
@@ -67,7 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
         sock = bind(options)
         app, version = as_asgi3(app, options.interface)
         announce(sock, f"{name}  (ASGI {version}, {where(name)})")
-        asyncio.run(_serve_alone(app, config.settings(options), sock))
+        server = Server(app, config.settings(options), UPGRADES)
+        asyncio.run(_serve_alone(server, sock))
     except KeyboardInterrupt:
         return 0
     except target.TargetError as error:
@@ -117,9 +118,8 @@ def announce(sock: socket, what: str) -> None:
     sys.stdout.flush()
 
 
-async def _serve_alone(app: App, settings: Settings, sock: socket) -> None:
+async def _serve_alone(server: Server, sock: socket) -> None:
     asyncio.get_running_loop().set_exception_handler(on_loop_error)
-    server = Server(app, settings, UPGRADES)
     await _serve(server, sock, stopper(server))
     force(server)
 
@@ -157,17 +157,21 @@ def stopper(server: Server) -> Callable[[], None]:
     def stop() -> None:
         loop.call_soon_threadsafe(server.stop)
         if next(calls) == 2:
-            timer = Timer(FORCED, force, [server])
+            heard = threading.Event()
+            loop.call_soon_threadsafe(heard.set)
+            timer = threading.Timer(FORCED, force, [server, heard.is_set])
             timer.daemon = True
             timer.start()
 
     return stop
 
 
-def force(server: Server) -> None:
+def force(server: Server, heard: Callable[[], bool] = lambda: True) -> None:
     """End the process if the application holds on to what has ended."""
-    if busy := server.busy():
-        print(f"forced: {busy} did not let go", file=sys.stderr, flush=True)
+    busy = server.busy()
+    if busy or not heard():
+        what = busy or "the application"
+        print(f"forced: {what} did not let go", file=sys.stderr, flush=True)
         os._exit(0)
 
 
@@ -200,14 +204,22 @@ async def serve(
 
     Raises TargetError, CannotListen, StartupFailed.
     """
+    server, sock = opened(app, host, port, settings)
+    loop = asyncio.get_running_loop()
+    await _serve(server, sock, lambda: loop.call_soon_threadsafe(server.stop))
+
+
+def opened(
+    app: Any, host: str, port: int, settings: dict[str, Any]
+) -> tuple[Server, socket]:
+    """Return a server, and the socket that it shall serve; say so."""
     said = Settings(**settings)
     name, app, version = prepare(app)
     sock = listen.listen(host, port)
     if not log.hasHandlers():  # whose program this is has set up nothing
         config.set_up_logging("info", None)
     announce(sock, f"{name}  (ASGI {version})")
-    server, loop = Server(app, said, UPGRADES), asyncio.get_running_loop()
-    await _serve(server, sock, lambda: loop.call_soon_threadsafe(server.stop))
+    return Server(app, said, UPGRADES), sock
 
 
 def prepare(app: Any) -> tuple[str, App, int]:
@@ -227,8 +239,8 @@ def prepare(app: Any) -> tuple[str, App, int]:
 def run(
     app: Any, host: str = "127.0.0.1", port: int = 8000, **settings: Any
 ) -> None:
-    """Serve an application until a signal comes; `serve` without a loop."""
-    asyncio.run(serve(app, host, port, **settings))
+    """Serve an application until a signal comes; the process is ours."""
+    asyncio.run(_serve_alone(*opened(app, host, port, settings)))
 
 
 @asynccontextmanager

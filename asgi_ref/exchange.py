@@ -61,8 +61,8 @@ class Exchange:
     """`receive` and `send` for one request.
 
     own_lines: returns the server's field lines, such as Date, for a
-    response. finished: called one after the other when the network has
-    taken the whole response.
+    response. finished: called one after the other when the response is
+    over, whole or cut.
 
     state: see contract.HTTP.order. sent: bytes of body. gone: nothing can
     reach the client any more. written: the network has taken the whole

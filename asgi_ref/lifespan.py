@@ -123,7 +123,8 @@ class Lifespan:
             self._ended("raised", "the application returned early")
 
     def _ended(self, stage: str, message: str) -> None:
-        if self._stage == "started":
+        stopped = self._task is not None and self._task.cancelling()
+        if self._stage == "started" and not stopped:
             log.error("lifespan  the app ended it: %s", message)
         if self._stage in ("starting", "started", "stopping"):
             self._stage, self._message = stage, message

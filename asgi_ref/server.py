@@ -79,11 +79,12 @@ class Conversation:
 
     exchange: the one under way, or None. runner: the task that owns the
     connection. told: what every scope of this connection says alike.
+    counts: it takes a place, see Settings.limit_concurrency.
     """
 
     __slots__ = (
-        *("app", "connection", "exchange", "request_time", "runner"),
-        *("server", "told", "transport"),
+        *("app", "connection", "counts", "exchange", "request_time"),
+        *("runner", "server", "told", "transport"),
     )
 
     def __init__(self, server: Server, transport: Transport) -> None:
@@ -93,6 +94,7 @@ class Conversation:
         self.exchange: Exchange | None = None
         self.request_time = 0.0
         self.app = server.app_now()
+        self.counts = self.app is not overloaded
         self.told = about_connection(
             transport.client,
             transport.server,
@@ -233,7 +235,7 @@ class Conversation:
 
     async def linger(self) -> None:
         """See transport.linger; the client takes nobody's place any more."""
-        self.app = overloaded
+        self.counts = False
         await linger(self.transport)
 
     def leave(self) -> None:
@@ -298,6 +300,7 @@ class Server:
         self._forget = self._tasks.discard  # one for all tasks
         self._context = copy_context()
         self._serving: asyncio.Task[Any] | None = None
+        self._cancelled = 0  # how often that was so before
         self.ending = False
         self.ready = asyncio.Event()
         self._stop = asyncio.Event()
@@ -313,7 +316,8 @@ class Server:
 
         Raises StartupFailed; then nothing was served.
         """
-        self._serving = asyncio.current_task()
+        self._serving = serving = asyncio.current_task()
+        self._cancelled = serving.cancelling() if serving else 0
         # In a young process glibc maps and unmaps the memory for each read
         # anew; once a large block was freed it keeps what it has.
         bytearray(1 << 20)
@@ -333,8 +337,11 @@ class Server:
             await self._stop.wait()
         finally:
             listener.close()
-            await self._shut_down()
-            sweeper.cancel()
+            try:
+                await self._shut_down()
+            finally:
+                sweeper.cancel()
+                self._cancel_all()  # whoever waits for us was impatient
 
     def stop(self) -> None:
         """Stop in good order; the second time: stop now."""
@@ -369,8 +376,11 @@ class Server:
 
         `asyncio.run` cancels all tasks when it ends, and us with them.
         """
-        serving = self._serving
-        return self.ending or bool(serving and serving.cancelling())
+        task, serving = asyncio.current_task(), self._serving
+        if task is None or not task.cancelling():
+            return False  # it is something else that was cancelled
+        cancelled = serving.cancelling() if serving else 0
+        return self.ending or cancelled > self._cancelled
 
     def own_lines(self, response: Response) -> bytes:
         """Return the field lines that the server adds to a response."""
@@ -381,8 +391,8 @@ class Server:
         limit = self.settings.limit_concurrency
         if limit is None:
             return self.app
-        served = [c for c in self.conversations if c.app is not overloaded]
-        return self.app if len(served) < limit else overloaded
+        served = sum(c.counts for c in self.conversations)
+        return self.app if served < limit else overloaded
 
     def upgrade_handler(self, request: Request) -> Upgrade | None:
         """Return the handler for a protocol that the client asks for."""
@@ -412,16 +422,19 @@ class Server:
             if conversation.exchange is not None:
                 conversation.exchange.tell_end()
         await self._until(self._force, self._wait_for_tasks(limit / 2))
-        self.ending = True
-        for task in self._tasks:
-            task.cancel()
+        self._cancel_all()
         await self._wait_for_tasks(LAST_WORDS)
         self._force.clear()
         await self._until(self._force, self.lifespan.shutdown())
 
+    def _cancel_all(self) -> None:
+        self.ending = True
+        for task in self._tasks:
+            task.cancel()
+
     def busy(self) -> str:
         """Say which requests and what work behind them is not done."""
-        # A copy at once: another thread may ask, see __main__.force.
+        # A copy at once: it may be another thread that asks.
         busy = [c for c in list(self.conversations) if c.exchange is not None]
         behind = len(self._tasks) - len(self.conversations)
         names = [c.connection.request.label for c in busy]

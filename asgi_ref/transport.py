@@ -268,7 +268,7 @@ async def linger(transport: Transport, seconds: float = LINGER) -> None:
     begins anew as long as the client takes some of what is still unsent.
     """
     transport.write_eof()
-    before = math.inf
+    before = transport.deadline = math.inf  # no other limit than ours
     while (unsent := transport.unsent) < before:  # the client reads on
         before = unsent
         with suppress(TimeoutError):

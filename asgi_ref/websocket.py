@@ -43,6 +43,7 @@ from .request import ProtocolError, Request
 from .response import Response
 from .scope import http_scope
 from .server import Conversation
+from .transport import linger
 
 log = logging.getLogger("asgi_ref")
 
@@ -324,7 +325,7 @@ class WebSocket:
                     await self._wait()
         await self._say(self.end)
         if self.end.code != LOST:
-            await self._conversation.linger()
+            await linger(self._transport)
         await self._transport.close()
 
     async def _read_ahead(self) -> None:
@@ -442,6 +443,7 @@ async def websocket(conversation: Conversation, request: Request) -> None:
     call = socket.run(conversation.app, scope)
     try:
         await in_context(call, socket.app_waits)
+        conversation.counts = False
         await socket.finish()
     finally:
         socket.let_go()

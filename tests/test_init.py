@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -199,6 +200,42 @@ def test_run_until_ctrl_c():
         rest, _ = process.communicate(timeout=PATIENCE)
         assert rest == "the end, 1 handler\n"
         assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+BLOCKS = """
+import time
+import asgi_ref
+
+async def app(scope, receive, send):
+    print("blocks", flush=True)
+    time.sleep(3600)
+
+asgi_ref.run(app, port=0, lifespan="off")
+"""
+
+
+def test_run_until_ctrl_c_twice():
+    """As the banner says, even if the application never lets the loop go."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", BLOCKS],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        banner = process.stdout.readline() + process.stdout.readline()
+        port = int(banner.split("open")[1].split()[0].rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert process.stdout.readline() == "blocks\n"
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # two of a kind may merge
+            _, said = process.communicate(timeout=PATIENCE)
+        assert "forced: GET /held did not let go" in said
     finally:
         process.kill()
         process.communicate()

@@ -703,13 +703,14 @@ async def app(scope, receive, send):
         await send({{"type": "lifespan.startup.complete"}})
         await receive()
     print("hangs", flush=True)
-    await asyncio.Event().wait()
+    {hang}
 """
 
 
 @pytest.mark.parametrize("when", ["startup", "shutdown"])
 def test_a_lifespan_that_hangs_can_be_forced_to_end(start, when):
-    server = start("--port", "0", app=HANGS.format(when=when))
+    app = HANGS.format(when=when, hang="await asyncio.Event().wait()")
+    server = start("--port", "0", app=app)
     if when == "startup":
         server.out.until("hangs")
     else:
@@ -718,6 +719,21 @@ def test_a_lifespan_that_hangs_can_be_forced_to_end(start, when):
         server.out.until("hangs")
     server.signal()
     assert server.ended() == 0
+
+
+@pytest.mark.parametrize("when", ["startup", "shutdown"])
+def test_a_lifespan_that_blocks_can_be_forced_to_end(start, when):
+    """Not even the event loop comes round."""
+    app = HANGS.format(when=when, hang="time.sleep(3600)")
+    server = start("--port", "0", app="import time\n" + app)
+    if when == "shutdown":
+        server.ready()
+        server.signal()
+    server.out.until("hangs")
+    server.signal()
+    server.signal(signal.SIGTERM)  # two of a kind may become one
+    assert server.ended() == 0
+    assert "forced: the application did not let go" in server.log.rest()
 
 
 # WSGI: the blocking server behind the same command line.

@@ -1011,6 +1011,10 @@ def test_a_loop_that_ends_takes_the_server_with_it(logged):
     """As when `asyncio.run` returns and nobody has told the server."""
 
     async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
         if scope["path"] == "/group":
             async with asyncio.TaskGroup() as group:
                 group.create_task(asyncio.sleep(PATIENCE))
@@ -1020,13 +1024,61 @@ def test_a_loop_that_ends_takes_the_server_with_it(logged):
             raise asyncio.CancelledError("said anew") from None
 
     async def main():
-        serving = await Serving(app, lifespan="off").__aenter__()
+        serving = await Serving(app).__aenter__()
         for path in b"/group", b"/sleep":
             (await serving.client()).send(get(path))
         await until(lambda: len(serving.server.busy().split(",")) == 2)
 
     asyncio.run(main())
     assert not errors(logged)
+
+
+@on_a_loop
+async def test_who_was_cancelled_before_it_served_does_not_end(logged):
+    """What has cancelled the caller once says nothing about clients."""
+
+    async def app(scope, receive, send):
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    async def serve(server, sock):
+        asyncio.current_task().cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        await server.serve(sock)
+
+    async with Serving(app, lifespan="off") as serving:
+        sock = listen.listen(port=0)
+        server = Server(app, Settings(lifespan="off"))
+        task = asyncio.create_task(serve(server, sock))
+        await server.ready.wait()
+        serving.address = sock.getsockname()
+        assert (await serving.ask()).status == 500
+        server.stop()
+        await task
+    assert errors(logged)
+
+
+@on_a_loop
+async def test_who_is_cancelled_twice_leaves_nothing_behind():
+    """As an anyio scope does, which cancels until it is obeyed."""
+    before = asyncio.all_tasks()
+
+    async def app(scope, receive, send):
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    serving = await Serving(app, lifespan="off").__aenter__()
+    client = await serving.client()
+    client.send(GET)
+    await until(serving.server.busy)
+    for _ in range(3):
+        serving.task.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([serving.task])
+    await until(lambda: asyncio.all_tasks() == before)
+    client.close()
+    serving.sock.close()
 
 
 @on_a_loop

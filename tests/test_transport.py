@@ -431,6 +431,19 @@ async def test_linger_is_bounded():
 
 
 @on_a_loop
+async def test_an_older_deadline_does_not_end_lingering():
+    async with connected() as (transport, _):
+        transport.allow(-1)
+        task = asyncio.create_task(linger(transport, seconds=math.inf))
+        await asyncio.sleep(0)
+        sweep([transport], now=time.monotonic())
+        await asyncio.sleep(0)
+        assert not task.done()
+        transport.interrupt()
+        await task
+
+
+@on_a_loop
 async def test_lingering_can_be_interrupted():
     async with connected() as (transport, _):
         task = asyncio.create_task(linger(transport, seconds=math.inf))

@@ -1623,6 +1623,37 @@ async def test_too_many_connections_are_told_503(logged):
 
 
 @on_a_loop
+async def test_who_said_goodbye_takes_a_place_while_the_application_works():
+    gate = asyncio.Event()
+
+    async def tidy_up(receive, send):
+        while (await receive())["type"] == "websocket.receive":
+            pass
+        await gate.wait()
+
+    server = Server(
+        App(tidy_up), Settings(**QUIET, limit_concurrency=1),
+        {b"websocket": websocket},
+    )  # fmt: skip
+    first = Client(None, server=server)
+    await first.open()
+    await first.say(close(1000))
+    second = Client(None, server=server)
+    second.transport.feed(head())
+    await settle(lambda: second.transport.sent)
+    assert second.status == 503
+    gate.set()
+    await settle()
+    third = Client(None, server=server)
+    await third.open()
+    assert third.status == 101
+    for client in first, second:
+        client.transport.feed(b"")
+        await settle(client.task.done)
+    await third.leave()
+
+
+@on_a_loop
 async def test_the_access_log(logged):
     client = await opened(App(), access_log=True)
     await client.leave()
