@@ -13,7 +13,7 @@ CHAPTERS = ROOT / "chapters"
 
 # Modules whose chapter is still to be written. The list only shrinks.
 TO_BE_WRITTEN = """
-    wsgi threads contract scope transport exchange lifespan server bridge
+    wsgi threads contract scope transport exchange lifespan server
     handshake frames deflate websocket
     demo target config
 """.split()
