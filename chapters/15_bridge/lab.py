@@ -28,7 +28,7 @@ PLAIN = [("Content-Type", "text/plain")]
 CROSSING = [
     ("loop", "thread", "one request's environ"),
     ("thread", "WSGI app", "app(environ, start_response)"),
-    ("WSGI app", "thread", "wsgi.input.read()"),
+    ("WSGI app", "thread", "wsgi.input.read(4)"),
     ("thread", "loop", "receive()"),
     ("loop", "thread", "http.request"),
     ("thread", "WSGI app", "b'lamp'"),
@@ -177,7 +177,7 @@ def the_other_way():
 
 def notes(environ, start_response):
     """Read a note; answer in two pieces."""
-    note = environ["wsgi.input"].read()
+    note = environ["wsgi.input"].read(4)
     start_response("200 OK", PLAIN[:])
     yield b"noted "
     yield note
@@ -204,7 +204,8 @@ def walk(wire=print):
     loop.close()
 
 
-VARYING = {"loop"}  # its class has another name on other systems
+# A loop's class has another name on other systems.
+VARYING = {"loop", "outlet", "_outlet"}
 
 
 def main():
