@@ -129,8 +129,9 @@ class Crossing:
         self, response: Response, headers: Pairs, whole: int | None
     ) -> None:
         """Send a response's head; see Outlet."""
+        headers = [(name.lower(), value) for name, value in headers]
         if whole is not None and response.length is None:
-            headers = [*headers, (b"content-length", b"%d" % whole)]
+            headers.append((b"content-length", b"%d" % whole))
         start = {"type": "http.response.start", "status": response.status}
         self._in_loop(self._send, {**start, "headers": headers})
 

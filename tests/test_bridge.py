@@ -150,6 +150,24 @@ async def test_what_is_whole_has_a_length_and_head_has_no_body():
 
 
 @on_a_loop
+async def test_header_names_cross_in_lower_case():
+    """Middleware looks for b"content-encoding", and for no other writing."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Encoding", "br"), ("ETag", "A")])
+        return [b"x"]
+
+    bridge = AsgiFromWsgi(app)
+    await bridge(scope_like(), asyncio.Queue().get, send)
+    found = sent[0]["headers"]
+    assert found[:2] == [(b"content-encoding", b"br"), (b"etag", b"A")]
+
+
+@on_a_loop
 async def test_a_block_arrives_before_the_next_is_made():
     go_on = threading.Event()
 

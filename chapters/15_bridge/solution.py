@@ -1,0 +1,23 @@
+"""One good answer."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+
+class Bridge:
+    """Calls an application and sends what it yields."""
+
+    def __init__(self, app, threads):
+        self.app = app
+        self.pool = ThreadPoolExecutor(threads)
+
+    async def __call__(self, send):
+        """Serve one client; return when the last piece is sent."""
+        loop = asyncio.get_running_loop()
+
+        def work():
+            for piece in self.app():
+                sent = asyncio.run_coroutine_threadsafe(send(piece), loop)
+                sent.result()  # this thread waits; the loop does not
+
+        await loop.run_in_executor(self.pool, work)
