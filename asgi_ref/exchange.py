@@ -50,6 +50,7 @@ from .transport import STALLED, Transport
 log = logging.getLogger("asgi_ref")
 
 READ_AHEAD = 64 * 1024  # bytes of pipelined requests kept for later
+PATIENCE = 64  # times that an application may be told in a row of the end
 PLAIN_TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 OwnLines = Callable[[Response], bytes]
@@ -70,10 +71,11 @@ class Exchange:
     task that waits in it for the end. cut: why a response is not whole.
     """
 
-    # What most exchanges never need. All else is set for each one: Python is
+    # What many exchanges never set. All else is set for each one: Python is
     # faster at an object's own attributes than at those of its class.
     _response = NO_RESPONSE
     _body_told = _reads = False
+    _told = 0
     _trailers: tuple[Any, ...] = ()
     _file: BinaryIO | None = None
     _turn: asyncio.Lock | None = None
@@ -198,8 +200,13 @@ class Exchange:
         Only a reader learns that a client has left. What arrives instead
         is the next request; it is kept.
         """
-        if self.over:
-            return await asyncio.sleep(0)  # an app may ask for ever
+        if not self.over and self._transport.ended:
+            self._end("client left")
+        if self.over:  # told without waiting: some only look whether it is so
+            self._told = (self._told + 1) % PATIENCE
+            if not self._told:
+                await asyncio.sleep(0)
+            return
         ended = self._ended = self._ended or asyncio.Event()
         if self._watcher is None:
             self.finished += (Exchange.tell_end,)

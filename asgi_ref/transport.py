@@ -124,6 +124,11 @@ class StreamTransport:
             self._sends_file = False
 
     @property
+    def ended(self) -> bool:
+        """Whether the client has said all; a read would return b""."""
+        return self._reader.at_eof() or self._stream.is_closing()
+
+    @property
     def unsent(self) -> int:
         """How many bytes the network has not taken yet."""
         return self._stream.get_write_buffer_size()
@@ -193,6 +198,10 @@ class MemoryTransport:
         self.unsent = 0
         self._clock = clock
         self._reader = asyncio.StreamReader()
+
+    @property
+    def ended(self) -> bool:
+        return self._reader.at_eof() or self.closed
 
     def feed(self, data: bytes) -> None:
         """Let the client send; b"" is the end of its stream."""

@@ -214,6 +214,49 @@ async def test_receive_after_the_response_is_complete():
         assert (await exchange.receive())["type"] == "http.disconnect"
 
 
+def at_once(coroutine):
+    """Return what a coroutine returns, if it does not wait for it."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    coroutine.close()
+    return "it waits"
+
+
+@on_a_loop
+async def test_who_only_looks_whether_it_is_over_is_told_at_once():
+    """Starlette's is_disconnected() cancels before it asks."""
+    exchange, _ = begin()
+    await exchange.receive()
+    await exchange.send(START)
+    await exchange.send(BODY)
+    for _ in range(10):
+        assert at_once(exchange.receive()) == {"type": "http.disconnect"}
+
+    exchange, transport = begin()
+    await exchange.receive()
+    transport.feed(b"")
+    assert at_once(exchange.receive()) == {"type": "http.disconnect"}
+
+
+@on_a_loop
+async def test_who_asks_for_ever_lets_others_run():
+    exchange, _ = begin()
+    await exchange.send(START)
+    await exchange.send(BODY)
+
+    async def ask():
+        while True:
+            await exchange.receive()
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert asking.cancelled()
+
+
 @on_a_loop
 async def test_a_receive_that_waits_ends_with_the_response():
     exchange, _ = begin()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import textwrap
 from contextlib import suppress
 
 sys.path.insert(0, ".")  # the root, where this is run
@@ -113,12 +114,21 @@ def main():
     logging.basicConfig(
         stream=sys.stdout, format="log: %(message)s", level=logging.WARNING
     )
+    logging.getLogger("asgi_ref").addFilter(in_short_lines)
     print("== fails ==")
     asyncio.run(fails())
     print("== two modes ==")
     asyncio.run(two_modes())
     print("== copies ==")
     copies()
+
+
+def in_short_lines(record):
+    """Fold what a log record says."""
+    said = record.getMessage()
+    record.msg = textwrap.fill(said, 58, subsequent_indent=" " * 5)
+    record.args = ()
+    return True
 
 
 if __name__ == "__main__":

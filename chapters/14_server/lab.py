@@ -19,7 +19,7 @@ LEAVING = [
     ("idle", "server", "GET /news"),
     ("server", "idle", "200 OK"),
     ("busy", "server", "GET /slow"),
-    ("Ctrl+C", "server", "stop"),
+    ("server", "server", "Ctrl+C: stop"),
     ("server", "idle", "end of stream, at once"),
     ("server", "busy", "200 OK, connection: close"),
 ]

@@ -199,6 +199,22 @@ def test_endless_events_end_when_the_client_leaves(client, server, quiet):
     )
 
 
+@pytest.mark.parametrize(
+    "server",
+    ["fastapi_app:app", "starlette_app:app"],
+    ids=["fastapi", "starlette"],
+    indirect=True,
+)
+def test_a_route_may_ask_whether_its_client_is_there(server, client):
+    """`request.is_disconnected()` looks, and does not wait."""
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(server.url + "/asks", timeout=0.3, trust_env=False)
+    server.wait_for(
+        lambda: "asked" in client.get("/closed").json(),
+        "is_disconnected() to say so",
+    )
+
+
 # -- files ------------------------------------------------------------------
 
 

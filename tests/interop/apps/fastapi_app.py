@@ -93,6 +93,14 @@ async def sse_forever(name: str):
         CLOSED.append(name)
 
 
+@app.get("/asks")
+async def asks(request: Request):
+    """Ask, in each pause of its work, whether anybody still waits."""
+    while not await request.is_disconnected():
+        await asyncio.sleep(0.01)
+    CLOSED.append("asked")
+
+
 @app.get("/closed")
 async def closed():
     return CLOSED

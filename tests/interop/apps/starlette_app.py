@@ -86,6 +86,14 @@ async def sse_forever(request):
     return EventSourceResponse(events())
 
 
+async def asks(request):
+    """Ask, in each pause of its work, whether anybody still waits."""
+    while not await request.is_disconnected():
+        await asyncio.sleep(0.01)
+    CLOSED.append("asked")
+    return Response()
+
+
 async def closed(request):
     return JSONResponse(CLOSED)
 
@@ -150,6 +158,7 @@ routes = [
     Route("/stream", stream),
     Route("/sse", sse),
     Route("/sse-forever", sse_forever),
+    Route("/asks", asks),
     Route("/closed", closed),
     Route("/background", background),
     Route("/background-release", background_release),
