@@ -41,7 +41,8 @@ EMPTY_BLOCKS = (b"\x00" + TAIL) * 32
 # Blocks of a message that say they are the last one: each costs a new stream.
 MOST_STREAMS = 100
 
-# zlib has a bug for 8: it makes 9 of it, and the client cannot read that.
+# zlib cannot do 8: an old one makes 9 of it, which the client cannot read,
+# a later one refuses.
 BITS = {b"%d" % bits: bits for bits in range(9, 16)}
 
 Parameters = Iterable[tuple[bytes, bytes]]
