@@ -213,6 +213,9 @@ SHORT = frame(TEXT, b"one") + frame(CLOSE, BYE)
 SERVER = Server(quiet_chat, replace(SETTINGS, timeouts=False))
 
 
+VARYING = {"seconds"}  # a clock
+
+
 async def walk(wire=print):
     """Take a message and a Close to an application and back."""
     transport = MemoryTransport(clock=lambda: 0.0)
