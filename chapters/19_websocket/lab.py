@@ -46,7 +46,8 @@ def frame(opcode, payload, mask=b"\x37\xfa\x21\x3d"):
 
 
 BYE = b"\x0f\xa1moving on"  # 4001, and why
-FAREWELL = frame(TEXT, b"one") + frame(TEXT, b"two") + frame(CLOSE, BYE)
+WORDS = frame(TEXT, b"one") + frame(TEXT, b"two")
+FAREWELL = WORDS + frame(CLOSE, BYE)
 
 
 async def bouncer(scope, receive, send):
