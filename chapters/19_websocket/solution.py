@@ -1,0 +1,27 @@
+"""One good answer."""
+
+
+class Heartbeat:
+    """Asks one client, and decides; `now` is in seconds."""
+
+    def __init__(self, interval, limit, now):
+        self.interval, self.limit = interval, limit
+        self.next = now + interval  # when to ask
+        self.asked = None  # when the open question was asked
+
+    def heard(self, event):
+        """Something came from the client: the question is answered."""
+        self.asked = None
+
+    def tick(self, now, reads=True):
+        """Return what to do now; reads: whether the server reads."""
+        if not reads:  # the answer may be where we do not look
+            self.asked = None
+        if self.asked is not None and now >= self.asked + self.limit:
+            return "give up"
+        if now >= self.next:
+            self.next = now + self.interval
+            if self.asked is None and reads:
+                self.asked = now
+            return "ping"
+        return ""

@@ -1,0 +1,25 @@
+"""The answer lies unread in our own buffer: it was we who did not look."""
+
+
+class Heartbeat:
+    """Asks one client, and decides; `now` is in seconds."""
+
+    def __init__(self, interval, limit, now):
+        self.interval, self.limit = interval, limit
+        self.next = now + interval  # when to ask
+        self.asked = None  # when the open question was asked
+
+    def heard(self, event):
+        """Something came from the client: the question is answered."""
+        self.asked = None
+
+    def tick(self, now, reads=True):
+        """Return what to do now; whether the server reads is its affair."""
+        if self.asked is not None and now >= self.asked + self.limit:
+            return "give up"
+        if now >= self.next:
+            self.next = now + self.interval
+            if self.asked is None:
+                self.asked = now
+            return "ping"
+        return ""
