@@ -55,10 +55,10 @@ def head():
     data = TALKS["126 bytes"]
     return [
         (data[:1], "FIN, text"),
-        (data[1:2], "masked; 126"),
-        (data[2:4], "length: 126"),
+        (data[1:2], "masked, 126"),
+        (data[2:4], "length 126"),
         (data[4:8], "mask"),
-        (data[8:12], "milk, masked"),
+        (data[8:10], "mi of milk"),
     ]
 
 
@@ -107,10 +107,10 @@ def events_of(data, reader=None):
 
 
 def with_frames():
-    """Read the same bytes with the module."""
-    for name, data in TALKS.items():
+    """Read the same bytes with the module, the last ones first."""
+    for name in reversed(TALKS):
         print(f"{name}:")
-        for message in events_of(data):
+        for message in events_of(TALKS[name]):
             print(f"    {message[:34]!a} ({len(message)})")
 
 
