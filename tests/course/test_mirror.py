@@ -14,7 +14,7 @@ CHAPTERS = ROOT / "chapters"
 # Modules whose chapter is still to be written. The list only shrinks.
 TO_BE_WRITTEN = """
     bridge
-    handshake frames deflate websocket
+    frames deflate websocket
     demo target config
 """.split()
 
