@@ -106,7 +106,7 @@ def show(data):
     head, _, rest = data.partition(b"\r\n\r\n")
     print("   ", head.decode().replace("\r\n", "\n    "))
     if rest:
-        print("   ", rest)
+        print("\n   ", rest)
 
 
 def opened():
@@ -146,7 +146,9 @@ def ignored():
 def through_a_proxy():
     """Let a proxy pass the wish on that was not told to."""
     print("\n== through a proxy ==")
+    print("the server receives")
     show(forward(ASK))
+    print("and answers")
     show(respond(forward(ASK)))
 
 
