@@ -35,8 +35,8 @@ HELLO = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
 LADDER = [
     ("browser", "server", "GET /chat, Upgrade: websocket, a key"),
     ("server", "browser", "101, the answer to the key"),
-    ("browser", "server", "81 85 37 fa 21 3d 7f 9f 4d 51 58"),
-    ("server", "browser", "81 02 68 69"),
+    ("browser", "server", "81 85 37 fa ... (11 bytes)"),
+    ("server", "browser", "81 02 68 69 (4 bytes)"),
 ]
 
 
