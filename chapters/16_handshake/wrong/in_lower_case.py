@@ -1,0 +1,28 @@
+"""Chat is not chat: names of subprotocols are compared letter by letter.
+
+Upgrade and Connection are compared in lower case, and so is this.
+"""
+
+from base64 import b64encode
+from hashlib import sha1
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+UPGRADE = [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
+
+
+def answer(fields, spoken):
+    """Return (status, headers) for a handshake that is otherwise in order."""
+    if fields.get(b"sec-websocket-version") != b"13":
+        return 426, [*UPGRADE, (b"sec-websocket-version", b"13")]
+    asked = fields.get(b"sec-websocket-protocol", b"").lower().split(b",")
+    names = [name.strip(b" \t") for name in asked if name.strip(b" \t")]
+    if len(set(names)) != len(names):
+        return 400, []
+    key = fields[b"sec-websocket-key"]
+    accept = b64encode(sha1(key + GUID).digest())
+    headers = [*UPGRADE, (b"sec-websocket-accept", accept)]
+    for name in names:
+        if name in spoken:
+            headers.append((b"sec-websocket-protocol", name))
+            break
+    return 101, headers
