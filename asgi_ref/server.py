@@ -26,8 +26,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from socket import socket
-from typing import Any
+from typing import Any, Protocol
 
 from .connection import HEAD_LIMIT, Connection, Reading, Signal, Writing
 from .contract import App, Receive, Scope, Send
@@ -37,7 +38,14 @@ from .listen import peer
 from .request import ProtocolError, Request
 from .response import OwnLines, Response, status_line
 from .scope import about_connection, http_scope
-from .transport import READ_SIZE, StreamTransport, Transport, linger, sweep
+from .transport import (
+    LINGER,
+    READ_SIZE,
+    StreamTransport,
+    Transport,
+    linger,
+    sweep,
+)
 
 log = logging.getLogger("asgi_ref")
 access_log = logging.getLogger("asgi_ref.access")
@@ -90,15 +98,21 @@ class Conversation:
     def __init__(self, server: Server, transport: Transport) -> None:
         self.server = server
         self.transport = transport
-        self.connection = Connection(server.settings.limit_head)
+        limit = server.settings.limit_head
+        scheme = "https" if server.tls else "http"
+        self.connection = Connection(limit, scheme.encode())
         self.exchange: Exchange | None = None
         self.request_time = 0.0
         self.app = server.app_now()
         self.counts = self.app is not overloaded
+        if server.tls:
+            about = server.tls.about(transport.tls)
+            self.app = with_extension(self.app, "tls", about)
         self.told = about_connection(
             transport.client,
             transport.server,
-            root_path=server.settings.root_path.rstrip("/"),
+            scheme,
+            server.settings.root_path.rstrip("/"),
         )
 
     async def run(self, before: Exchange | None = None) -> None:
@@ -125,15 +139,15 @@ class Conversation:
         own_lines, state = self.server.own_lines, self.server.lifespan.state
         ends, waits = self.server.ends, self._app_waits
         finished = (self.log_access,) if self.server.logs_access else ()
+        begin = partial(Exchange, connection, transport, own_lines, finished)
         goes_on = before is None or await self._settle(before)
         before = None
         while goes_on and (request := await self._next_request()):
-            if b"upgrade" in request.fields and self.app is not overloaded:
+            if b"upgrade" in request.fields and self.counts:
                 handler = self.server.upgrade_handler(request)
                 if handler is not None:
                     return await handler(self, request)
-            exchange = Exchange(connection, transport, own_lines, finished)
-            self.exchange = exchange
+            self.exchange = exchange = begin()
             scope = http_scope(request, self.told, state)
             await in_context(exchange.run(self.app, scope, ends), waits)
             if self.exchange is not exchange:
@@ -275,6 +289,18 @@ class Conversation:
 
 
 Upgrade = Callable[[Conversation, Request], Awaitable[None]]
+MakeTransport = Callable[
+    [asyncio.StreamReader, asyncio.StreamWriter], Transport
+]
+
+
+class Tls(Protocol):
+    """What a server must be given to speak TLS."""
+
+    context: Any  # an ssl.SSLContext; importing ssl takes its time
+
+    def about(self, session: Any) -> dict[str, Any]:
+        """Return what an application is told of an ssl.SSLObject."""
 
 
 class Server:
@@ -282,6 +308,8 @@ class Server:
 
     upgrades: protocol name in lower case (b"websocket") to the handler that
     takes the conversation over when a client asks for that protocol.
+    transport: makes a transport out of a client's two streams. tls: how to
+    speak TLS; without it we do not.
     """
 
     def __init__(
@@ -289,13 +317,16 @@ class Server:
         app: App,
         settings: Settings | None = None,
         upgrades: Mapping[bytes, Upgrade] | None = None,
+        transport: MakeTransport = StreamTransport,
+        tls: Tls | None = None,
     ) -> None:
         self.app = app
         self.settings = settings or Settings()
         self.lifespan = Lifespan(app, self.settings.lifespan)
         self.conversations: set[Conversation] = set()
         self.logs_access = False
-        self._upgrades = upgrades or {}
+        self.tls = tls
+        self._upgrades, self._transport = upgrades or {}, transport
         self._tasks: set[asyncio.Task[None]] = set()
         self._forget = self._tasks.discard  # one for all tasks
         self._context = copy_context()
@@ -328,7 +359,11 @@ class Server:
         if self._stop.is_set():
             return await self._shut_down()
         listener = await asyncio.start_server(
-            self._accepted, sock=sock, limit=READ_SIZE, backlog=ACCEPTS
+            self._accepted,
+            sock=sock,
+            limit=READ_SIZE,
+            backlog=ACCEPTS,
+            **self._secured(),
         )
         sock.listen(self.settings.backlog)  # asyncio has set it to its own
         sweeper = asyncio.create_task(self._sweep())
@@ -343,6 +378,16 @@ class Server:
                 sweeper.cancel()
                 self._cancel_all()  # whoever waits for us was impatient
 
+    def _secured(self) -> dict[str, Any]:
+        """Return what asyncio must know to put TLS below our streams."""
+        if self.tls is None:
+            return {}
+        return {
+            "ssl": self.tls.context,
+            "ssl_handshake_timeout": self.settings.timeout_header,
+            "ssl_shutdown_timeout": LINGER,
+        }
+
     def stop(self) -> None:
         """Stop in good order; the second time: stop now."""
         if self._stop.is_set():
@@ -352,7 +397,7 @@ class Server:
     def _accepted(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self.attend(StreamTransport(reader, writer))
+        self.attend(self._transport(reader, writer))
 
     def attend(self, transport: Transport) -> asyncio.Task[None]:
         """Serve one client in a task that ends with its connection."""
@@ -469,6 +514,16 @@ def debugged() -> bool:
         return True
     monitoring: Any = getattr(sys, "monitoring", None)  # since Python 3.12
     return bool(monitoring and monitoring.get_tool(monitoring.DEBUGGER_ID))
+
+
+def with_extension(app: App, name: str, value: dict[str, Any]) -> App:
+    """Return an application that is told of one more extension."""
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["extensions"][name] = value.copy()
+        await app(scope, receive, send)
+
+    return told
 
 
 async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:

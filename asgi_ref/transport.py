@@ -124,6 +124,11 @@ class StreamTransport:
             self._sends_file = False
 
     @property
+    def tls(self) -> Any:
+        """What TLS knows (an ssl.SSLObject), or None without TLS."""
+        return self._writer.get_extra_info("ssl_object")
+
+    @property
     def ended(self) -> bool:
         """Whether the client has said all; a read would return b""."""
         return self._reader.at_eof() or self._stream.is_closing()
@@ -196,6 +201,7 @@ class MemoryTransport:
         self.sent = bytearray()
         self.closed = False
         self.unsent = 0
+        self.tls = None
         self._clock = clock
         self._reader = asyncio.StreamReader()
 

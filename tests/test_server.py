@@ -19,7 +19,7 @@ from asgi_ref import listen
 from asgi_ref.__main__ import as_asgi3
 from asgi_ref.lifespan import StartupFailed
 from asgi_ref.server import Conversation, Server, Settings, debugged
-from asgi_ref.transport import MemoryTransport, sweep
+from asgi_ref.transport import MemoryTransport, StreamTransport, sweep
 
 PATIENCE = 20  # seconds before something that never comes is an error
 MIB = 1024 * 1024
@@ -72,10 +72,10 @@ async def until(condition):
 class Serving:
     """A server that runs in this loop, and its clients."""
 
-    def __init__(self, app, upgrades=None, sock=None, **settings):
+    def __init__(self, app, upgrades=None, sock=None, parts=(), **settings):
         self.sock = sock or listen.listen(port=0)
         self.address = self.sock.getsockname()
-        self.server = Server(app, Settings(**settings), upgrades)
+        self.server = Server(app, Settings(**settings), upgrades, *parts)
         self.task = asyncio.create_task(self.server.serve(self.sock))
         self.clients = []
 
@@ -1807,6 +1807,20 @@ async def test_an_upgrade_handler_gets_the_connection_and_unread_bytes():
 async def test_what_is_no_upgrade_goes_to_the_application(request_of):
     async with Serving(hello, {b"echo": take_over}) as serving:
         assert (await serving.ask(request_of)).status == 200
+
+
+@on_a_loop
+async def test_a_transport_can_be_handed_in():
+    made = []
+
+    def transport(reader, writer):
+        made.append(StreamTransport(reader, writer))
+        return made[-1]
+
+    async with Serving(hello, parts=[transport]) as serving:
+        assert (await serving.ask()).status == 200
+        assert made[0].tls is None
+        assert len(made) == 1
 
 
 @on_a_loop
