@@ -25,19 +25,22 @@ Add = Callable[..., argparse.Action]
 
 INTERFACES = ("auto", "asgi3", "asgi2", "wsgi")
 ASGI_ONLY = (
-    *("lifespan", "limit_concurrency", "ws_max_size", "ws_ping_interval"),
-    *("ws_ping_timeout", "ws_per_message_deflate"),
+    *("lifespan", "limit_concurrency", "limit_max_requests", "middleware"),
+    *("ws_max_size", "ws_ping_interval", "ws_ping_timeout"),
+    *("ws_per_message_deflate", "ssl_certfile", "proxy_headers"),
+    *("check", "trace", "step", "watchdog"),
 )
-# Flags that are meant to come, and what to do until then.
-LATER = {
-    "--reload --reload-dir --reload-include --reload-exclude"
-    " --reload-delay": "; restart by hand",
-    "--workers": "; start several, each on its own port, behind a proxy",
-    "--ssl-certfile --ssl-keyfile --ssl-keyfile-password --ssl-ca-certs"
-    " --ssl-cert-reqs": "; put a proxy that speaks TLS in front",
-    "--middleware": "; wrap the app in its own file",
-    "--trace --step --check --watchdog --proxy-headers --no-proxy-headers"
-    " --forwarded-allow-ips --limit-max-requests doctor": "",
+# A flag that says nothing without another one.
+NEEDS = {
+    "reload_dir": "reload",
+    "reload_include": "reload",
+    "reload_exclude": "reload",
+    "reload_delay": "reload",
+    "ssl_keyfile": "ssl_certfile",
+    "ssl_keyfile_password": "ssl_certfile",
+    "ssl_ca_certs": "ssl_certfile",
+    "ssl_cert_reqs": "ssl_certfile",
+    "forwarded_allow_ips": "proxy_headers",
 }
 UVICORN = """
     --http --http2 --loop --ws --ws-max-queue --log-config --ssl-version
@@ -53,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m asgi_ref",
         usage="%(prog)s [APP] [FLAGS]    (--help shows the flags)",
-        description="Serve an ASGI or WSGI application; without APP, a demo.",
+        description="Serve an ASGI or WSGI application; without APP, a demo."
+        " `doctor APP` says what would be served.",
         allow_abbrev=False,
     )
     p.add_argument("app", nargs="?", metavar="APP", help="main:app")
@@ -62,9 +66,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add_application(p.add_argument_group("the application").add_argument)
     add_address(p.add_argument_group("where to listen").add_argument)
+    add_processes(p.add_argument_group("processes").add_argument)
+    add_tls(p.add_argument_group("TLS").add_argument)
+    add_proxy(p.add_argument_group("behind a proxy").add_argument)
     add_limits(p.add_argument_group("limits (bytes, seconds)").add_argument)
     add_websocket(p.add_argument_group("WebSocket").add_argument)
     add_output(p.add_argument_group("what is sent and shown").add_argument)
+    add_insight(p.add_argument_group("what goes on inside").add_argument)
     for action in p._actions:
         value = getattr(Settings, action.dest, None)
         if type(value) in (int, float):
@@ -83,6 +91,9 @@ def add_application(add: Add) -> None:
     add("--lifespan", choices=choices, default="auto", help=what)
     what = "the part of each path before APP's own, as in /api"
     add("--root-path", default="", metavar="PATH", help=what)
+    what = "wrap APP in module:factory(APP); the first is the outermost"
+    shown = {"metavar": "FACTORY", "help": what}
+    add("--middleware", action="append", default=[], **shown)
     what = "set KEY=VALUE lines first"
     add("--env-file", type=existing, metavar="FILE", help=what)
 
@@ -94,6 +105,49 @@ def add_address(add: Add) -> None:
     add("--uds", metavar="PATH", help="a unix socket instead")
     add("--fd", type=int, help="an open listening socket instead")
     add("--backlog", type=backlog, default=2048, help="clients that may wait")
+
+
+def add_processes(add: Add) -> None:
+    """Add the flags about processes, and those that they use themselves."""
+    what = "start again when a file has changed"
+    add("--reload", action="store_true", help=what)
+    shown: dict[str, Any] = {"action": "append", "metavar": "DIR"}
+    what = "watch this folder (default: the one of --app-dir)"
+    add("--reload-dir", type=existing, help=what, **shown)
+    shown["metavar"] = "PATTERN"
+    add("--reload-include", help="watch also, as in '*.html'", **shown)
+    add("--reload-exclude", help="do not watch", **shown)
+    time = {"type": seconds, "metavar": "SECONDS"}
+    add("--reload-delay", **time, help="between looks (default: 0.25)")
+    what = "processes that share the port; SIGHUP renews them"
+    add("--workers", type=positive, default=1, metavar="N", help=what)
+    what = "end after so many; with --workers, another takes over"
+    add("--limit-max-requests", type=positive, metavar="N", help=what)
+    hidden = argparse.SUPPRESS
+    add("--child", choices=("reload", "worker"), help=hidden)
+    add("--parent-fd", type=int, help=hidden)
+    add("--banner", help=hidden)
+
+
+def add_tls(add: Add) -> None:
+    """Add the flags about TLS."""
+    file: dict[str, Any] = {"type": existing, "metavar": "FILE"}
+    add("--ssl-certfile", **file, help="our certificate, PEM: use https://")
+    add("--ssl-keyfile", **file, help="its key, if it is not in there")
+    add("--ssl-keyfile-password", metavar="TEXT", help="if it has one")
+    add("--ssl-ca-certs", **file, help="who may sign clients' certificates")
+    what = "0 no client certificate, 1 if there is one, 2 needed"
+    numbers: dict[str, Any] = {"type": int, "choices": (0, 1, 2)}
+    add("--ssl-cert-reqs", **numbers, help=what)
+
+
+def add_proxy(add: Add) -> None:
+    """Add the flags about what a proxy says of its clients."""
+    what = "believe X-Forwarded-For and -Proto (default: do not)"
+    flag: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+    add("--proxy-headers", **flag, help=what)
+    what = "of these alone: addresses, networks, * (default: this machine)"
+    add("--forwarded-allow-ips", metavar="LIST", help=what)
 
 
 def add_limits(add: Add) -> None:
@@ -136,16 +190,35 @@ def add_output(add: Add) -> None:
     add("--use-colors", action=flag)
 
 
+def add_insight(add: Add) -> None:
+    """Add the flags for those who want to see what goes on."""
+    what = "show each byte and message; --trace=FILE writes JSON lines"
+    add("--trace", nargs="?", const="-", metavar="=FILE", help=what)
+    add("--step", action="store_true", help="stop before each message")
+    what = "say who breaks the ASGI specification, the app or the server"
+    add("--check", action="store_true", help=what)
+    what = "say who blocks the loop for longer, with file and line"
+    add("--watchdog", type=seconds, metavar="SECONDS", help=what)
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the command line as a namespace.
 
     Raises SystemExit(2) with a message when it makes no sense.
     """
     p = parser()
-    options, unknown = p.parse_known_args(arguments)
+    doctor = arguments[:1] == ["doctor"]
+    # The name of its file is optional, and must not be taken for APP.
+    words = ["--trace=-" if word == "--trace" else word for word in arguments]
+    options, unknown = p.parse_known_args(words[doctor:])
+    options.doctor = doctor
     if unknown:
-        doctor = options.app == "doctor"
-        refuse_unknown(p, "doctor" if doctor else unknown[0])
+        refuse_unknown(p, unknown[0])
+    for name, other in NEEDS.items():
+        if getattr(options, name) is not None and not getattr(options, other):
+            p.error(f"argument {flag(name)}: only with {flag(other)}")
+    if options.reload and options.workers > 1:
+        p.error("argument --workers: not with --reload")
     if options.threads and options.interface != "wsgi":
         p.error("argument --threads: only with --interface wsgi")
     if options.interface == "wsgi":
@@ -161,27 +234,24 @@ def refuse_asgi_only(
     """End with status 2 if a flag means nothing to the blocking server."""
     for name in ASGI_ONLY:
         if getattr(options, name) != p.get_default(name):
-            flag = name.replace("_", "-")
-            p.error(f"argument --{flag}: not with --interface wsgi")
+            p.error(f"argument {flag(name)}: not with --interface wsgi")
+
+
+def flag(name: str) -> str:
+    """Return "--app-dir" for "app_dir"."""
+    return f"--{name.replace('_', '-')}"
 
 
 def refuse_unknown(p: argparse.ArgumentParser, word: str) -> NoReturn:
     """End with status 2, naming the flag that was probably meant."""
-    flag = word.partition("=")[0]
-    if missing := not_there(flag):
-        p.error(missing)
-    flags = [flag for action in p._actions for flag in action.option_strings]
-    near = nearest(flag, flags + " ".join(LATER).split(), 0.7)
-    meant = f" (did you mean {near}?) {not_there(near)}" if near else ""
-    p.error(f"unknown: {word}{meant}".rstrip())
-
-
-def not_there(flag: str) -> str:
-    """Say what is known about a flag that is not there, or ""."""
-    for flags, advice in LATER.items():
-        if flag in flags.split():
-            return f"{flag} is not there yet{advice}"
-    return f"{flag}: only uvicorn has it" if flag in UVICORN else ""
+    typed = word.partition("=")[0]
+    if typed in UVICORN:
+        p.error(f"{typed}: only uvicorn has it")
+    shown = [a for a in p._actions if a.help is not argparse.SUPPRESS]
+    flags = [text for action in shown for text in action.option_strings]
+    near = nearest(typed, flags, 0.7)
+    meant = f" (did you mean {near}?)" if near else ""
+    p.error(f"unknown: {word}{meant}")
 
 
 def settings(options: argparse.Namespace) -> Settings:
@@ -286,8 +356,9 @@ def unquoted(value: str) -> str:
 class Lines(logging.Formatter):
     """Log lines as "12:00:04  message", in colour where it helps."""
 
-    def __init__(self, colours: bool) -> None:
-        super().__init__("%(asctime)s  %(message)s", "%H:%M:%S")
+    def __init__(self, colours: bool, pid: bool) -> None:
+        who = "%(process)d  " if pid else ""
+        super().__init__(f"%(asctime)s  {who}%(message)s", "%H:%M:%S")
         self._colours = colours
 
     def format(self, record: logging.LogRecord) -> str:
@@ -298,15 +369,17 @@ class Lines(logging.Formatter):
         return text
 
 
-def set_up_logging(level: str, colours: bool | None) -> None:
+def set_up_logging(
+    level: str, colours: bool | None, pid: bool = False
+) -> None:
     """Send this package's log to standard error.
 
-    colours: None asks the terminal, and NO_COLOR.
+    colours: None asks the terminal, and NO_COLOR. pid: say which process.
     """
     if colours is None:
         colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     handler = logging.StreamHandler()
-    handler.setFormatter(Lines(colours))
+    handler.setFormatter(Lines(colours, pid))
     log = logging.getLogger("asgi_ref")
     log.handlers[:] = [handler]
     log.setLevel(level.upper())

@@ -53,6 +53,8 @@ access_log = logging.getLogger("asgi_ref.access")
 DRAIN = 64 * 1024  # bytes of an unread body that a connection is worth
 SWEEP_EVERY = 0.5  # seconds
 ACCEPTS = 32  # clients that asyncio accepts at a time, at most
+ACCEPT_TURNS = 4  # of the loop, until we are told of a client
+FIRST_WORDS = 0.5  # seconds for a client that came just before the end
 LAST_WORDS = 1.0  # seconds for an application that was cancelled
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -261,11 +263,17 @@ class Conversation:
         """
         self.connection.keep_alive = False
         exchange = self.exchange
-        if exchange is None:
-            if not self.connection.begun:
-                self.transport.interrupt()
+        if exchange is None and self.request_time == 0.0:
+            # Its first request may be on the way, and was asked of us alone.
+            asyncio.get_running_loop().call_later(FIRST_WORDS, self._hang_up)
+        elif exchange is None:
+            self._hang_up()
         elif exchange.endless or exchange.listener is self.runner:
             exchange.tell_end()
+
+    def _hang_up(self) -> None:
+        if self.exchange is None and not self.connection.begun:
+            self.transport.interrupt()
 
     @property
     def peer(self) -> str:
@@ -371,8 +379,8 @@ class Server:
         try:
             await self._stop.wait()
         finally:
-            listener.close()
             try:
+                await self._stop_accepting(listener, sock)
                 await self._shut_down()
             finally:
                 sweeper.cancel()
@@ -387,6 +395,22 @@ class Server:
             "ssl_handshake_timeout": self.settings.timeout_header,
             "ssl_shutdown_timeout": LINGER,
         }
+
+    async def _stop_accepting(
+        self, listener: asyncio.Server, sock: socket
+    ) -> None:
+        """Take no more clients, and lose none of those that were taken.
+
+        It takes some turns of the loop until we are told of a client. If
+        the listener is closed meanwhile, asyncio may forget that client.
+        """
+        try:
+            with suppress(NotImplementedError):  # Windows
+                asyncio.get_running_loop().remove_reader(sock)
+            for _ in range(ACCEPT_TURNS):
+                await asyncio.sleep(0)
+        finally:
+            listener.close()
 
     def stop(self) -> None:
         """Stop in good order; the second time: stop now."""
@@ -403,6 +427,8 @@ class Server:
         """Serve one client in a task that ends with its connection."""
         conversation = Conversation(self, transport)
         self.conversations.add(conversation)
+        if self._stop.is_set():
+            conversation.leave()
         return self.spawn(conversation.run())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -81,6 +81,7 @@ class Conversation:
             address(sock.getsockname()) or ("localhost", 80),
             script_name=server.root_path.rstrip("/"),
             multithread=server.threads > 1,
+            multiprocess=server.multiprocess,
         )
         self._response = Response(500)
         self._head, self._sent = b"", 0
@@ -264,12 +265,14 @@ class Conversation:
 class Server:
     """Serves a WSGI application on one listening socket, with threads.
 
-    threads: how many connections there may be at a time. The others mean
-    what they mean on the command line; times are in seconds.
+    threads: how many connections there may be at a time. multiprocess: other
+    processes serve the same application. The others mean what they mean on
+    the command line; times are in seconds.
     """
 
     app: App
     threads: int = THREADS
+    multiprocess: bool = False
     root_path: str = ""
     limit_head: int = HEAD_LIMIT
     timeouts: bool = True

@@ -89,6 +89,7 @@ def about_connection(
     scheme: str = "http",
     script_name: str = "",
     multithread: bool = True,
+    multiprocess: bool = False,
 ) -> Environ:
     """Return the variables that are the same for all of a connection.
 
@@ -104,7 +105,7 @@ def about_connection(
         "wsgi.input_terminated": True,  # read() ends, also without a length
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": multithread,
-        "wsgi.multiprocess": False,
+        "wsgi.multiprocess": multiprocess,
         "wsgi.run_once": False,
         "wsgi.file_wrapper": FileWrapper,
     }

@@ -1475,6 +1475,47 @@ async def test_who_was_told_so_takes_no_place():
 
 
 @on_a_loop
+async def test_a_newcomer_may_say_its_first_words():
+    """Its request is on the way; no other server will be asked for it."""
+    async with Serving(hello) as serving:
+        idle, client = await serving.client(), await serving.client()
+        idle.send(GET)
+        await idle.answer()
+        await until(lambda: len(serving.server.conversations) == 2)
+        serving.server.stop()
+        assert await idle.rest() == b""
+        client.send(GET)
+        answer = await client.answer()
+        assert answer.status == 200
+        assert answer.fields["connection"] == "close"
+        await serving.task
+
+
+@on_a_loop
+async def test_who_is_accepted_at_the_very_end_is_served():
+    """asyncio has taken it, and has not told us yet."""
+    async with Serving(hello) as serving:
+        sock = socket.create_connection(serving.address[:2], PATIENCE)
+        # Both in the same turn of the loop, this first.
+        asyncio.get_running_loop().call_soon(serving.server.stop)
+        client = Client(*await asyncio.open_connection(sock=sock))
+        serving.clients.append(client)
+        client.send(GET)
+        assert (await client.answer()).status == 200
+        await serving.task
+
+
+@on_a_loop
+async def test_a_newcomer_that_says_nothing_is_not_waited_for_long():
+    async with Serving(hello, timeouts=False) as serving:
+        client = await serving.client()
+        await until(lambda: serving.server.conversations)
+        serving.server.stop()
+        assert await client.rest() == b""
+        await serving.task
+
+
+@on_a_loop
 async def test_idle_connections_are_closed_at_once():
     async with Serving(hello) as serving:
         clients = [await serving.client() for _ in range(5)]

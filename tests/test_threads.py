@@ -663,6 +663,19 @@ def test_one_thread_says_that_it_is_alone():
     assert seen == [False, True]
 
 
+def test_one_process_of_several_says_so():
+    seen = []
+
+    def app(environ, start_response):
+        seen.append(environ["wsgi.multiprocess"])
+        return hello(environ, start_response)
+
+    for several in False, True:
+        with Serving(app, multiprocess=several) as serving:
+            serving.ask()
+    assert seen == [False, True]
+
+
 def test_when_all_threads_work_a_newcomer_is_refused_politely():
     gate = Gate()
     with Serving(gate, threads=1) as serving:

@@ -126,6 +126,7 @@ def test_the_protocol_is_the_clients():
 
 def test_one_thread_is_not_many():
     assert environ(multithread=False)["wsgi.multithread"] is False
+    assert environ(multiprocess=True)["wsgi.multiprocess"] is True
 
 
 def test_the_client_if_it_is_known():
