@@ -132,7 +132,7 @@ def elements(scope: Scope, name: bytes) -> list[str]:
     """
     lines = [value for field, value in scope["headers"] if field == name]
     whole = b",".join(lines).decode("latin-1")
-    return [element.strip() for element in whole.split(",")[-HOPS:]]
+    return [element.strip(" \t") for element in whole.split(",")[-HOPS:]]
 
 
 def host_and_port(hop: str) -> tuple[str, int] | None:
