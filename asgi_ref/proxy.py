@@ -45,7 +45,7 @@ SCHEMES = {
     "websocket": {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"},
 }
 # [2001:db8::1]:443 or 192.0.2.1:443; the port may be missing.
-HOST_PORT = re.compile(r"(?:\[(.*:.*)\]|([^:]*))(?::(\d{1,5}))?")
+HOST_PORT = re.compile(r"(?:\[([^]]*)\]|([^:]*))(?::(\d{1,5}))?")
 
 
 class ProxyHeaders:
@@ -101,8 +101,10 @@ class ProxyHeaders:
         return client
 
     def _is_trusted(self, host: str | None) -> bool:
-        if self._everybody or host is None:
-            return self._everybody or self._unix
+        if self._everybody:
+            return True
+        if host is None:
+            return self._unix
         found = ip(host.partition("%")[0])  # fe80::1%eth0 has our eth0 in it
         if found is None:
             return False

@@ -180,7 +180,7 @@ def test_several_field_lines_are_one_list():
         b"1.2.3.4:123456",
         b"1.2.3.4 5.6.7.8",
         b"1.2.3.4;5.6.7.8",
-        b"[1.2.3.4]",
+        b"[1.2.3.4",
         b"[2001:db8::1",
         b"2001:db8::1]",
         b"[2001:db8::1]443",
@@ -238,6 +238,14 @@ def test_a_long_list_is_not_walked_to_its_end():
     longest = b",".join(b"::%x" % n for n in range(1, 9000))  # 50 KB
     found = client(longest, trusted="*")
     assert found == (f"::{9000 - proxy.HOPS:x}", 0)
+
+
+@pytest.mark.parametrize("begin", [b"[", b"[:", b"1", b":", b"1:1", b"."])
+def test_a_long_element_takes_no_long_time(begin):
+    # In time that grew with its square, one of them would take a minute.
+    for middle in b":", b"1", b"]", b"[", b".":
+        garbage = begin + 60_000 * middle + b"x"
+        assert client(garbage) == (NGINX, 41000)
 
 
 # The scheme.
