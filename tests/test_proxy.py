@@ -421,10 +421,9 @@ async def talk(reader, writer, lines):
     head = b"GET / HTTP/1.1\r\nHost: a\r\n" + lines + last
     writer.write(head + b"\r\n")
     await reader.readuntil(b"\r\n\r\n")
-    answer = await reader.read()
+    answer = await reader.readuntil(b"}")
     writer.close()
-    at = answer.index(b"{")
-    return json.loads(answer[at : answer.index(b"}") + 1])
+    return json.loads(answer[answer.index(b"{") :])
 
 
 def asked(lines, trusted="127.0.0.1"):
