@@ -94,10 +94,10 @@ class ProxyHeaders:
         for hop in reversed(hops):
             address = host_and_port(hop)
             if address is None:
-                break
+                break  # whoever wrote this did not say who it was
             client = address
             if not self._trusts(client[0]):
-                break
+                break  # what is left of it, this one may have made up
         return client
 
     def _is_trusted(self, host: str | None) -> bool:
