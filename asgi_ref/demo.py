@@ -50,18 +50,26 @@ td { padding-right: 1rem; vertical-align: top }
 </style>
 """
 INDEX = """<h1>It runs</h1>
-<p>This page is made by <code>asgi_ref/demo.py</code>, and is its answer number
-{count} since the server started. What it can do, in its own words:</p>
+<p><code>asgi_ref/demo.py</code> made this page in answer to request {count}
+since the server started. What it can do, in the words of its functions:</p>
 <table>{rows}</table>
-<p><button onclick="this.disabled = true; new EventSource('/clock').onmessage
-= event => this.textContent = event.data">Start the clock</button>
-<button onclick="fetch('/wake', {{method: 'POST'}})">Wake all</button></p>
+<p><button onclick="start(this)">Start the clock</button>
+<button onclick="fetch('/wake', {{method: 'POST'}})">Wake who waits</button>
 <p>In a terminal:</p>
 <pre>curl -N {url}/clock
 curl -d "some text" {url}/echo
 curl {url}/wait
 curl -X POST {url}/wake</pre>
+<script>
+function start(button) {{
+    const source = new EventSource("/clock");
+    source.onmessage = event => button.textContent = event.data;
+    button.onclick = null;
+    onpagehide = () => source.close();
+}}
+</script>
 """
+# onpagehide: a browser may keep the page, and what it has open, for "back".
 CHAT_PAGE = """<h1>The room</h1>
 <p>Open this page in two windows, and say something.</p>
 <form><input autofocus required autocomplete="off" aria-label="What you say">
@@ -80,6 +88,7 @@ function join() {
         setTimeout(join, 2000);
     };
 }
+onpagehide = () => socket.close();
 form.onsubmit = event => {
     event.preventDefault();
     socket.send(input.value);

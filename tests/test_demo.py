@@ -146,8 +146,8 @@ async def test_the_page_counts_requests():
         first = (await fetch(url, "/"))[2]
         await fetch(url, "/hello")
         third = (await fetch(url, "/"))[2]
-    assert b"answer number\n1 since" in first
-    assert b"answer number\n3 since" in third
+    assert b"request 1\nsince" in first
+    assert b"request 3\nsince" in third
 
 
 @on_a_loop
