@@ -18,7 +18,7 @@ It asks nobody who they are, does not look at Origin, keeps nothing that was
 said, and has a room of its own in each worker process.
 
 Source: ASGI 3.0, ASGI HTTP and WebSocket 2.5, ASGI lifespan 2.0; for /clock
-the HTML standard, section 9.2 (server-sent events).
+the HTML standard, "Server-sent events".
 """
 
 from __future__ import annotations

@@ -147,11 +147,12 @@ async def the_same_again():
 
 
 async def over(*clients):
-    """Let all go."""
+    """Let all go, one after the other."""
     for client in clients:
         client.transport.moves.set()
+    for client in clients:
         client.transport.feed(b"")
-    await asyncio.wait([client.task for client in clients])
+        await asyncio.wait([client.task])
     MEMBERS.clear()
 
 

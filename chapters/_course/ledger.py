@@ -115,6 +115,12 @@ DOCUMENTS = (
     Document("RFC 9112", "HTTP/1.1"),
     Document("RFC 6585", "Additional HTTP Status Codes"),
     Document("RFC 8297", "An HTTP Status Code for Indicating Hints"),
+    Document(
+        "HTML",
+        "HTML Living Standard",
+        ("Server-sent events",),
+        "https://html.spec.whatwg.org/multipage/server-sent-events.html",
+    ),
     Document("RFC 3986", "Uniform Resource Identifier: Generic Syntax"),
     Document("RFC 6455", "The WebSocket Protocol"),
     Document("RFC 7692", "Compression Extensions for WebSocket"),
