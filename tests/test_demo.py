@@ -1,15 +1,21 @@
 """The demo: every route, as a client sees it."""
 
+import ast
 import asyncio
 import functools
 import json
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 import asgi_ref
 from asgi_ref import demo
+from tests.test_layout import code_lines
+
+CHAPTER = Path(__file__).resolve().parents[1] / "chapters" / "20_demo"
+EXAMPLE = CHAPTER / "starlette_example.py"
 
 PATIENCE = 20  # seconds before something that never comes is an error
 
@@ -502,3 +508,47 @@ async def test_a_slow_member_is_out_of_the_room(monkeypatch):
     assert quick.heard[3:] == ["hello", "somebody left: 1 here"]
     assert slow.heard[1:] == ["somebody came: 2 here"]
     quick.task.cancel()
+
+
+# What the chapter says of the size of this, and of the same with a framework.
+
+
+def pages(tree):
+    """Return the numbers of the lines that are HTML."""
+    lines = set()
+    for node in tree.body:
+        value = getattr(node, "value", None)
+        if isinstance(value, ast.Constant) and value.end_lineno > value.lineno:
+            lines.update(range(value.lineno, value.end_lineno + 1))
+    return lines
+
+
+def functions(tree, text, names):
+    """Return how many lines of code these functions have."""
+    code = code_lines(text)
+    return sum(
+        len(code & set(range(node.lineno, node.end_lineno + 1)))
+        for node in tree.body
+        if getattr(node, "name", None) in names
+    )
+
+
+def test_the_sizes_on_the_page():
+    text = Path(demo.__file__).read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    own = len(code_lines(text) - pages(tree))
+    assert own <= 150  # its size is part of what it teaches
+    other = EXAMPLE.read_text(encoding="utf-8")
+    borrowed = {
+        name.name
+        for node in ast.parse(other).body
+        if getattr(node, "module", None) == "asgi_ref.demo"
+        for name in node.names
+    }
+    page = (CHAPTER / "README.md").read_text(encoding="utf-8")
+    words = " ".join(page.split())
+    needed = functions(tree, text, borrowed)
+    assert f"the module has {own} lines of code" in words
+    assert f"The example has {len(code_lines(other))}, and uses" in words
+    assert f"uses {needed} of the module's" in words
+    assert f"So {own - len(code_lines(other)) - needed} lines" in words

@@ -3,7 +3,7 @@
     python -m asgi_ref starlette_example:app --app-dir chapters/20_demo
 
 The pages are those of `asgi_ref.demo`. What is imported from it besides is
-what Starlette has nothing for: to wait for two things at once, and the room.
+what Starlette has nothing for: to wait for two things at once.
 
 Source: the Starlette documentation.
 """
@@ -22,15 +22,16 @@ from starlette.responses import (
     StreamingResponse,
 )
 from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocketDisconnect
 
 from asgi_ref.demo import (
     CHAT_PAGE,
     INDEX,
+    PATIENCE,
     TOP,
     disconnected,
     first_of,
     row,
-    tell,
 )
 
 
@@ -47,6 +48,7 @@ class Counting:
         self.app = app
 
     async def __call__(self, scope, receive, send):
+        """Serve one scope, and count it if it is a request."""
         if scope["type"] == "http":
             scope["state"]["counter"]["requests"] += 1
         await self.app(scope, receive, send)
@@ -122,12 +124,12 @@ async def chat(websocket):
     """Let a client join the room, be heard, and leave."""
     await websocket.accept()
     room = websocket.state.room
-    out = room[websocket.send] = asyncio.Event()
+    out = room[websocket] = asyncio.Event()
     try:
         await tell(room, f"somebody came: {len(room)} here")
         await first_of(listen(room, websocket), out.wait())
     finally:
-        del room[websocket.send]
+        del room[websocket]
         await tell(room, f"somebody left: {len(room)} here")
 
 
@@ -135,6 +137,20 @@ async def listen(room, websocket):
     """Tell everybody what a member says, until the member leaves."""
     async for text in websocket.iter_text():
         await tell(room, text)
+
+
+async def tell(room, text):
+    """Send a line to everybody in the room, at the same time."""
+    await asyncio.gather(*[say(*member, text) for member in room.items()])
+
+
+async def say(websocket, out, text):
+    """Send a line to one member; who does not take it in time is out."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await websocket.send_text(text)
+    except (WebSocketDisconnect, TimeoutError):
+        out.set()
 
 
 app = Counting(
