@@ -46,6 +46,7 @@ TOP = """<!doctype html><html lang="en"><meta charset="utf-8">
 :root { color-scheme: light dark; font: 1rem/1.6 system-ui, sans-serif }
 body { max-width: 44rem; margin: 2rem auto; padding: 0 1rem }
 pre { white-space: pre-wrap; overflow-wrap: anywhere }
+input, button { font: inherit }
 td { padding-right: 1rem; vertical-align: top }
 </style>
 """

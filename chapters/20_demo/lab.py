@@ -25,14 +25,14 @@ MEMBERS = []
 
 # What each of the three ways looks like on the wire.
 WAYS = [
-    ("browser", "app", "GET /wait"),
+    ("browser", "app", "long poll: GET /wait"),
     ("app", "browser", "200 Good morning!"),
     ("browser", "app", "GET /wait, again"),
-    ("browser", "app", "GET /clock"),
+    ("browser", "app", "events: GET /clock"),
     ("app", "browser", "200 text/event-stream"),
     ("app", "browser", "data: 12:00:01"),
     ("app", "browser", "data: 12:00:02"),
-    ("browser", "app", "GET /chat, Upgrade"),
+    ("browser", "app", "WebSocket: GET /chat, Upgrade"),
     ("app", "browser", "101"),
     ("browser", "app", "hello"),
     ("app", "browser", "hello"),
