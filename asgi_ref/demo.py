@@ -1,10 +1,10 @@
 """The demo: an application that uses nothing but the contract.
 
-    GET  /            a page that links the others
+    GET  /            a page that lists the others
     GET  /hello       "Hello, world!"
     GET  /scope       what the server told us about your request
     POST /echo        your body, sent back as it arrives
-    GET  /clock       the time, once a second, five times
+    GET  /clock       server-sent events: the time, until you leave
     GET  /wait        a long poll: answers when somebody posts to /wake
     POST /wake        answers how many were waiting
     GET  /chat        a page with a chat room on it
@@ -12,36 +12,70 @@
 
 No framework stands between it and the server, so that nothing hides which
 messages go to and fro. It imports nothing of this package: any ASGI server
-can run it.
+that has lifespan state can run it.
+
+It asks nobody who they are, does not look at Origin, keeps nothing that was
+said, and has a room of its own in each worker process.
+
+Source: ASGI 3.0, ASGI HTTP and WebSocket 2.5, ASGI lifespan 2.0; for /clock
+the HTML standard, "Server-sent events".
 """
 
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Route = Callable[[Scope, Receive, Send], Awaitable[None]]
+Room = dict[Send, asyncio.Event]  # each member, and the event "you are out"
 
-PAGE = """<!doctype html>
-<meta charset="utf-8"><title>asgi_ref</title>
-<h1>It runs.</h1>
-<p>This page came from <code>asgi_ref/demo.py</code>, by way of {count}
-requests so far. See <a href="/hello">/hello</a>, <a href="/scope">/scope</a>,
-<a href="/clock">/clock</a>; <a href="/wait">/wait</a> answers when you
-<button onclick="fetch('/wake', {{method: 'POST'}})">wake</button> it.
-Open <a href="/chat">/chat</a> in two windows.</p>
+PATIENCE = 2.0  # seconds in which a member of the room must take a line
+
+# Both pages begin with this. Nothing is loaded from anywhere else.
+TOP = """<!doctype html><html lang="en"><meta charset="utf-8">
+<title>asgi_ref: the demo</title><link rel="icon" href="data:,">
+<meta name="viewport" content="width=device-width">
+<style>
+:root { color-scheme: light dark; font: 1rem/1.6 system-ui, sans-serif }
+body { max-width: 44rem; margin: 2rem auto; padding: 0 1rem }
+pre { white-space: pre-wrap; overflow-wrap: anywhere }
+input, button { font: inherit }
+td { padding-right: 1rem; vertical-align: top }
+</style>
 """
-
-CHAT_PAGE = """<!doctype html>
-<meta charset="utf-8"><title>asgi_ref: chat</title>
-<h1>The room</h1>
-<form><input autofocus autocomplete="off"> <button>say</button></form>
-<pre></pre>
+INDEX = """<h1>It runs</h1>
+<p><code>asgi_ref/demo.py</code> made this page in answer to request {count}
+since the server started. What it can do, in the words of its functions:</p>
+<table>{rows}</table>
+<p><button onclick="start(this)">Start the clock</button>
+<button onclick="fetch('/wake', {{method: 'POST'}})">Wake who waits</button>
+<p>In a terminal:</p>
+<pre>curl -N {url}/clock
+curl -d "some text" {url}/echo
+curl {url}/wait
+curl -X POST {url}/wake</pre>
+<script>
+function start(button) {{
+    const source = new EventSource("/clock");
+    source.onmessage = event => button.textContent = event.data;
+    button.onclick = null;
+    onpagehide = () => source.close();
+}}
+</script>
+"""
+# onpagehide: a browser may keep the page, and what it has open, for "back".
+CHAT_PAGE = """<h1>The room</h1>
+<p>Open this page in two windows, and say something.</p>
+<form><input autofocus required autocomplete="off" aria-label="What you say">
+<button>Say it</button></form>
+<pre role="log"></pre>
 <script>
 const [form, input, pre] =
     ["form", "input", "pre"].map(name => document.querySelector(name));
@@ -55,6 +89,7 @@ function join() {
         setTimeout(join, 2000);
     };
 }
+onpagehide = () => socket.close();
 form.onsubmit = event => {
     event.preventDefault();
     socket.send(input.value);
@@ -63,7 +98,6 @@ form.onsubmit = event => {
 join();
 </script>
 """
-PATIENCE = 2.0  # seconds in which a member of the room must read a line
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,31 +120,58 @@ async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     scope["state"]["counter"] = {"requests": 0}
     scope["state"]["waiting"] = set()
-    scope["state"]["room"] = set()
+    scope["state"]["room"] = {}
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
 
 
+# What the routes answer with.
+
+
+async def start(
+    send: Send, kind: str, *more: tuple[bytes, bytes], status: int = 200
+) -> None:
+    """Begin a response; `more` are further headers."""
+    headers = [(b"content-type", f"{kind}; charset=utf-8".encode()), *more]
+    message = {"type": "http.response.start", "status": status}
+    await send({**message, "headers": headers})
+
+
+async def body(send: Send, data: bytes, more: bool = False) -> None:
+    """Send a piece of the body; more: it is not the last one."""
+    message = {"type": "http.response.body", "body": data}
+    await send({**message, "more_body": more})
+
+
 async def answer(
-    send: Send, body: str, kind: str = "text/plain", status: int = 200
+    send: Send, text: str, kind: str = "text/plain", status: int = 200
 ) -> None:
     """Send a whole response at once."""
-    data = body.encode()
-    headers = [
-        (b"content-type", f"{kind}; charset=utf-8".encode()),
-        (b"content-length", str(len(data)).encode()),
-    ]
-    await send(
-        {"type": "http.response.start", "status": status, "headers": headers}
-    )
-    await send({"type": "http.response.body", "body": data})
+    data = text.encode()
+    size = b"content-length", str(len(data)).encode()
+    await start(send, kind, size, status=status)
+    await body(send, data)
+
+
+# Question and answer.
 
 
 async def index(scope: Scope, receive: Receive, send: Send) -> None:
-    """Show the page."""
-    count = scope["state"]["counter"]["requests"]
-    await answer(send, PAGE.format(count=count), "text/html")
+    """Show this page."""
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    page = INDEX.format(
+        count=scope["state"]["counter"]["requests"],
+        rows="".join(row(*key, route) for key, route in ROUTES.items()),
+        url=html.escape(f"{scope['scheme']}://{host}"),
+    )
+    await answer(send, TOP + page, "text/html")
+
+
+def row(method: str, path: str, route: Route) -> str:
+    """Return a row of the page's table; only a GET can be a link."""
+    link = f'<a href="{path}">{path}</a>' if method == "GET" else path
+    return f"<tr><td>{method}<td>{link}<td>{route.__doc__}\n"
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,34 +186,53 @@ async def show_scope(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, text, "application/json")
 
 
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say that there is nothing."""
+    await answer(send, f"Nothing at {scope['path']}\n", status=404)
+
+
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Send each piece of the body back before the next one is read."""
-    await send({"type": "http.response.start", "status": 200})
+    await start(send, "text/plain")
     more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
+    while more and (message := await receive())["type"] == "http.request":
         more = message.get("more_body", False)
-        body = message.get("body", b"")
-        await send(
-            {"type": "http.response.body", "body": body, "more_body": more}
-        )
+        await body(send, message.get("body", b""), more)
+
+
+# Answers that take as long as the client stays.
+
+
+async def first_of(*jobs: Coroutine[Any, Any, Any]) -> None:
+    """Run jobs side by side until one is over; cancel the others."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when="FIRST_COMPLETED")
+        for task in done:
+            await task  # raises what it raised
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def clock(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stream the time; the client sees each line when it is sent."""
-    headers = [(b"content-type", b"text/plain")]
-    await send(
-        {"type": "http.response.start", "status": 200, "headers": headers}
-    )
-    for _ in range(5):
-        line = time.strftime("%H:%M:%S\n").encode()
-        await send(
-            {"type": "http.response.body", "body": line, "more_body": True}
-        )
+    """Send the time once a second, until the client leaves."""
+    await start(send, "text/event-stream")
+    await first_of(tick(send), disconnected(receive))
+
+
+async def tick(send: Send) -> None:
+    """Send an event each second: lines, and an empty line."""
+    while True:
+        event = time.strftime("data: %H:%M:%S\n\n")
+        await body(send, event.encode(), more=True)
         await asyncio.sleep(1)
-    await send({"type": "http.response.body"})
 
 
 async def wait(scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,22 +240,12 @@ async def wait(scope: Scope, receive: Receive, send: Send) -> None:
     waiting = scope["state"]["waiting"]
     woken = asyncio.Event()
     waiting.add(woken)
-    left = asyncio.create_task(disconnected(receive))
-    wake = asyncio.create_task(woken.wait())
     try:
-        await asyncio.wait({left, wake}, return_when="FIRST_COMPLETED")
+        await first_of(woken.wait(), disconnected(receive))
         if woken.is_set():
             await answer(send, "Good morning!\n")
     finally:
         waiting.discard(woken)
-        left.cancel()
-        wake.cancel()
-
-
-async def disconnected(receive: Receive) -> None:
-    """Return when the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def wake(scope: Scope, receive: Receive, send: Send) -> None:
@@ -186,9 +256,12 @@ async def wake(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, f"{len(waiting)} were waiting\n")
 
 
+# The chat room.
+
+
 async def chat_page(scope: Scope, receive: Receive, send: Send) -> None:
-    """Show the page of the chat room."""
-    await answer(send, CHAT_PAGE, "text/html")
+    """Show the chat room. Open it in two windows."""
+    await answer(send, TOP + CHAT_PAGE, "text/html")
 
 
 async def chat(scope: Scope, receive: Receive, send: Send) -> None:
@@ -198,37 +271,38 @@ async def chat(scope: Scope, receive: Receive, send: Send) -> None:
         return await send({"type": "websocket.close"})
     await send({"type": "websocket.accept"})
     room = scope["state"]["room"]
-    room.add(send)
+    out = room[send] = asyncio.Event()
     try:
         await tell(room, f"somebody came: {len(room)} here")
-        while (message := await receive())["type"] == "websocket.receive":
-            await tell(room, message.get("text") or "(bytes)")
+        await first_of(listen(room, receive), out.wait())
     finally:
-        room.discard(send)
+        del room[send]
         await tell(room, f"somebody left: {len(room)} here")
 
 
-async def tell(room: set[Send], text: str) -> None:
-    """Send a line to everybody; who does not read in time is out."""
-    lines = [say(room, send, text) for send in room]
+async def listen(room: Room, receive: Receive) -> None:
+    """Tell everybody what a member says, until the member leaves."""
+    while (message := await receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        await tell(room, "(bytes)" if text is None else text)
+
+
+async def tell(room: Room, text: str) -> None:
+    """Send a line to everybody in the room, at the same time."""
+    lines = [say(send, text, out) for send, out in room.items()]
     await asyncio.gather(*lines)
 
 
-async def say(room: set[Send], send: Send, text: str) -> None:
-    """Send a line to one member of the room."""
-    message = {"type": "websocket.send", "text": text}
+async def say(send: Send, text: str, out: asyncio.Event) -> None:
+    """Send a line to one member; who does not take it in time is out."""
     try:
-        await asyncio.wait_for(send(message), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            await send({"type": "websocket.send", "text": text})
     except (OSError, TimeoutError):
-        room.discard(send)
+        out.set()
 
 
-async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """Say that there is nothing."""
-    await answer(send, f"Nothing at {scope['path']}\n", status=404)
-
-
-ROUTES = {
+ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/"): index,
     ("GET", "/hello"): hello,
     ("GET", "/scope"): show_scope,

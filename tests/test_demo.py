@@ -1,15 +1,21 @@
 """The demo: every route, as a client sees it."""
 
+import ast
 import asyncio
 import functools
 import json
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 import asgi_ref
 from asgi_ref import demo
+from tests.test_layout import code_lines
+
+CHAPTER = Path(__file__).resolve().parents[1] / "chapters" / "20_demo"
+EXAMPLE = CHAPTER / "starlette_example.py"
 
 PATIENCE = 20  # seconds before something that never comes is an error
 
@@ -82,6 +88,21 @@ async def fetch(url, path, method="GET", body=b""):
         await client.leave()
 
 
+STATE = {"counter": {"requests": 0}, "waiting": set(), "room": {}}
+
+
+async def ask_directly(path, *headers):
+    """Return what the demo sends; no server is between."""
+    heard = []
+
+    async def send(message):
+        heard.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "scheme": "http"}
+    await demo.app({**scope, "headers": headers, "state": STATE}, None, send)
+    return heard
+
+
 async def until(true):
     """Wait until a condition is true."""
     while not true():
@@ -94,7 +115,35 @@ async def test_the_page():
         status, fields, body = await fetch(url, "/")
     assert status == 200
     assert fields["content-type"] == "text/html; charset=utf-8"
-    assert b"It runs." in body
+    assert b"It runs" in body
+
+
+@on_a_loop
+async def test_the_page_lists_all_routes_and_links_what_is_a_get():
+    async with running() as url:
+        page = (await fetch(url, "/"))[2].decode()
+    for (method, path), route in demo.ROUTES.items():
+        assert f"<tr><td>{method}<td>" in page
+        assert route.__doc__ in page
+        assert (f'href="{path}"' in page) == (method == "GET")
+    assert f"curl -N {url}/clock" in page
+
+
+@on_a_loop
+async def test_a_host_is_shown_and_not_obeyed():
+    heard = await ask_directly("/", (b"host", b"a<script>"))
+    page = heard[1]["body"]
+    assert b"http://a&lt;script&gt;/clock" in page
+
+
+@pytest.mark.parametrize("path", ["/", "/chat"])
+@on_a_loop
+async def test_pages_load_nothing_from_elsewhere(path):
+    async with running() as url:
+        page = (await fetch(url, path))[2].decode()
+    page = page.replace(url, "")
+    assert "//" not in page
+    assert 'rel="icon" href="data:,"' in page  # no /favicon.ico is asked for
 
 
 @on_a_loop
@@ -103,8 +152,8 @@ async def test_the_page_counts_requests():
         first = (await fetch(url, "/"))[2]
         await fetch(url, "/hello")
         third = (await fetch(url, "/"))[2]
-    assert b"1\nrequests so far" in first
-    assert b"3\nrequests so far" in third
+    assert b"request 1\nsince" in first
+    assert b"request 3\nsince" in third
 
 
 @on_a_loop
@@ -160,15 +209,46 @@ async def test_echo_answers_each_piece_before_the_next_is_sent():
 
 
 @on_a_loop
-async def test_the_clock_streams():
+async def test_the_clock_sends_events():
     async with running() as url:
         client = await ask(url, "/clock")
-        await client.reader.readuntil(b"\r\n\r\n")
-        # The first line is there while the others are still to come.
-        line = await client.reader.readuntil(b":")
-        line += await client.reader.readuntil(b"\n\r\n")
-        assert re.fullmatch(rb"9\r\n\d\d:\d\d:\d\d\n\r\n", line)
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert b"content-type: text/event-stream" in head
+        # The first event is there while the others are still to come.
+        event = await client.reader.readuntil(b"\n\n\r\n")
+        assert re.fullmatch(rb"10\r\ndata: \d\d:\d\d:\d\d\n\n\r\n", event)
         await client.leave()
+
+
+@on_a_loop
+async def test_the_clock_stops_when_its_client_leaves():
+    spy = Spy()
+    async with running(spy) as url:
+        client = await ask(url, "/clock")
+        await client.reader.readuntil(b"\r\n\r\n")
+        assert spy.over == []
+        await client.leave()
+        await until(lambda: spy.over == ["/clock"])
+
+
+@on_a_loop
+async def test_the_clock_stops_where_send_says_nothing():
+    """Most servers drop what is sent to a client that has left."""
+    left = asyncio.Event()
+
+    async def receive():
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    heard = []
+
+    async def send(message):
+        heard.append(message["type"])
+        left.set()
+
+    scope = {"type": "http", "method": "GET", "path": "/clock"}
+    await demo.app({**scope, "state": STATE}, receive, send)
+    assert heard[0] == "http.response.start"
 
 
 @pytest.mark.parametrize(
@@ -194,6 +274,32 @@ async def test_head_is_answered_like_get():
 async def test_another_protocol_is_refused():
     with pytest.raises(ValueError, match="carrier-pigeon"):
         await demo.app({"type": "carrier-pigeon"}, None, None)
+
+
+@on_a_loop
+async def test_a_job_that_fails_is_not_silent():
+    async def fails():
+        raise LookupError("here")
+
+    waits = asyncio.Event().wait()
+    with pytest.raises(LookupError, match="here"):
+        await demo.first_of(fails(), waits)
+
+
+@on_a_loop
+async def test_of_several_jobs_the_others_are_cancelled():
+    ended = []
+
+    async def job(event):
+        try:
+            await event.wait()
+        finally:
+            ended.append(event)
+
+    first, second = asyncio.Event(), asyncio.Event()
+    first.set()
+    await demo.first_of(job(first), job(second))
+    await until(lambda: ended == [first, second])
 
 
 # The long poll. The set of those who wait lies in the state, which all
@@ -275,9 +381,9 @@ class Member:
     def __init__(self, reader, writer):
         self.reader, self.writer = reader, writer
 
-    async def say(self, words):
+    async def say(self, words, opcode=1):
         data = words.encode()
-        head = bytes([0x81, 0x80 | len(data), 0, 0, 0, 0])
+        head = bytes([0x80 | opcode, 0x80 | len(data), 0, 0, 0, 0])
         self.writer.write(head + data)
 
     async def hear(self):
@@ -339,3 +445,110 @@ async def test_there_is_no_other_room():
         status, member = await join(url, "/elsewhere")
         assert status == 403
         await member.leave()
+
+
+@on_a_loop
+async def test_an_empty_line_and_bytes():
+    async with running() as url:
+        _, member = await join(url)
+        assert await member.hear() == "somebody came: 1 here"
+        await member.say("")
+        assert await member.hear() == ""
+        await member.say("x", opcode=2)
+        assert await member.hear() == "(bytes)"
+        await member.leave()
+
+
+@on_a_loop
+async def test_a_member_who_vanishes_takes_nobody_along():
+    async with running() as url:
+        (_, first), (_, gone) = await join(url), await join(url)
+        for _ in range(2):
+            await first.hear()
+        gone.writer.transport.abort()  # a reset, and no Close
+        await first.say("hello")
+        heard = {await first.hear(), await first.hear()}
+        assert heard == {"hello", "somebody left: 1 here"}
+        await first.say("still here")
+        assert await first.hear() == "still here"
+        await first.leave()
+
+
+class Stranger:
+    """Somebody in the room without a server: what is said, what is heard."""
+
+    def __init__(self, state):
+        self.heard, self.says = [], asyncio.Queue()
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.says.put_nowait({"type": "websocket.connect"})
+        scope = {"type": "websocket", "path": "/chat", "state": state}
+        call = demo.app(scope, self.says.get, self.send)
+        self.task = asyncio.create_task(call)
+
+    async def send(self, message):
+        await self.reads.wait()
+        self.heard.append(message.get("text", message["type"]))
+
+    def say(self, text):
+        self.says.put_nowait({"type": "websocket.receive", "text": text})
+
+
+@on_a_loop
+async def test_a_slow_member_is_out_of_the_room(monkeypatch):
+    monkeypatch.setattr(demo, "PATIENCE", 0.01)
+    state = {"room": {}}
+    quick, slow = Stranger(state), Stranger(state)
+    await until(lambda: len(slow.heard) == 2)
+    slow.reads.clear()
+    quick.say("hello")
+    await slow.task  # it is not kept as one who hears nothing
+    assert list(state["room"]) == [quick.send]
+    await until(lambda: len(quick.heard) == 5)
+    assert quick.heard[3:] == ["hello", "somebody left: 1 here"]
+    assert slow.heard[1:] == ["somebody came: 2 here"]
+    quick.task.cancel()
+
+
+# What the chapter says of the size of this, and of the same with a framework.
+
+
+def pages(tree):
+    """Return the numbers of the lines that are HTML."""
+    lines = set()
+    for node in tree.body:
+        value = getattr(node, "value", None)
+        if isinstance(value, ast.Constant) and value.end_lineno > value.lineno:
+            lines.update(range(value.lineno, value.end_lineno + 1))
+    return lines
+
+
+def functions(tree, text, names):
+    """Return how many lines of code these functions have."""
+    code = code_lines(text)
+    return sum(
+        len(code & set(range(node.lineno, node.end_lineno + 1)))
+        for node in tree.body
+        if getattr(node, "name", None) in names
+    )
+
+
+def test_the_sizes_on_the_page():
+    text = Path(demo.__file__).read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    own = len(code_lines(text) - pages(tree))
+    assert own <= 150  # its size is part of what it teaches
+    other = EXAMPLE.read_text(encoding="utf-8")
+    borrowed = {
+        name.name
+        for node in ast.parse(other).body
+        if getattr(node, "module", None) == "asgi_ref.demo"
+        for name in node.names
+    }
+    page = (CHAPTER / "README.md").read_text(encoding="utf-8")
+    words = " ".join(page.split())
+    needed = functions(tree, text, borrowed)
+    assert f"the module has {own} lines of code" in words
+    assert f"The example has {len(code_lines(other))}, and uses" in words
+    assert f"uses {needed} of the module's" in words
+    assert f"So {own - len(code_lines(other)) - needed} lines" in words

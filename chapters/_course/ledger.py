@@ -116,6 +116,12 @@ DOCUMENTS = (
     Document("RFC 6585", "Additional HTTP Status Codes"),
     Document("RFC 8297", "An HTTP Status Code for Indicating Hints"),
     Document("RFC 7239", "Forwarded HTTP Extension"),
+    Document(
+        "HTML",
+        "HTML Living Standard",
+        ("Server-sent events",),
+        "https://html.spec.whatwg.org/multipage/server-sent-events.html",
+    ),
     Document("RFC 3986", "Uniform Resource Identifier: Generic Syntax"),
     Document("RFC 6455", "The WebSocket Protocol"),
     Document("RFC 7692", "Compression Extensions for WebSocket"),
