@@ -46,8 +46,9 @@ PLAIN_HTTP = (
     b"content-length: 34\r\nconnection: close\r\n\r\n"
     b"This port speaks TLS: use https://"
 )
+WRONG_DOOR = "the client spoke plain HTTP to this TLS port: use https://"
 MEANINGS = {
-    "HTTP_REQUEST": "the client spoke plain HTTP to this TLS port: https://",
+    "HTTP_REQUEST": WRONG_DOOR,
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client has no certificate",
     "TLSV1_ALERT_UNKNOWN_CA": "the client does not trust our certificate",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the client refused our certificate",
