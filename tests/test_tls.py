@@ -16,7 +16,9 @@ import pytest
 from asgi_ref import listen, tls
 from asgi_ref.server import Server, Settings
 from asgi_ref.tls import Tls, TlsError, distinguished_name, shake_hands
+from asgi_ref.websocket import websocket
 
+OURS = "asgi_ref"  # whose log it is
 PATIENCE = 20  # seconds before something that never comes is an error
 FOLDER = Path(__file__).parent / "certificates"
 CA, CERT, KEY = (
@@ -45,12 +47,12 @@ def client_context(certificate=None, version=None, ca=CA):
 @pytest.fixture
 def logged(caplog):
     """What is logged, whatever logging was set up before."""
-    log = logging.getLogger("asgi_ref")
+    log = logging.getLogger(OURS)
     before = log.level, log.propagate
     log.addHandler(caplog.handler)
     log.setLevel(logging.INFO)
     log.propagate = False
-    yield lambda: [record.getMessage() for record in caplog.records]
+    yield lambda: [r.getMessage() for r in caplog.records if r.name == OURS]
     log.level, log.propagate = before
     log.removeHandler(caplog.handler)
 
@@ -327,6 +329,11 @@ def on_a_loop(test):
 async def app(scope, receive, send):
     """Answer with what is known of the client."""
     known = scope["extensions"].get("tls")
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        text = f"{scope['scheme']} {known['client_cert_name']}"
+        return await send({"type": "websocket.send", "text": text})
     name = known and known["client_cert_name"]
     text = f"{scope['scheme']} {sorted(known or ())} {name}".encode()
     headers = [(b"content-length", b"%d" % len(text))]
@@ -342,7 +349,8 @@ class Serving:
         self.sock = listen.listen(port=0)
         self.port = self.sock.getsockname()[1]
         settings = Settings(lifespan="off", **settings)
-        self.server = Server(app, settings, tls=secured)
+        upgrades = {b"websocket": websocket}
+        self.server = Server(app, settings, upgrades, tls=secured)
         self.task = asyncio.create_task(self.server.serve(self.sock))
 
     async def __aenter__(self):
@@ -389,6 +397,24 @@ async def test_a_request_with_a_client_certificate():
     async with Serving(Tls(CERT, KEY, None, CA, "required")) as serving:
         answer = await serving.ask(client_context(CLIENT))
     assert answer.decode().endswith("] " + ANN)
+
+
+@on_a_loop
+async def test_a_websocket_inside():
+    key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    ask = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+    ask += key + b"Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\n"
+    async with Serving(Tls(CERT, KEY, None, CA, "optional")) as serving:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", serving.port, ssl=client_context(CLIENT)
+        )
+        writer.write(ask + b"\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        text = f"wss {ANN}".encode()
+        frame = await reader.readexactly(2 + len(text))
+        assert frame == bytes([0x81, len(text)]) + text
+        writer.close()
 
 
 @on_a_loop
