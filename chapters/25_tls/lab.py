@@ -18,7 +18,7 @@ REFUSED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n"
 RECORD = [
     (b"\x16", "what it is: 22, handshake"),
     (b"\x03\x01", "a version, for old times' sake"),
-    (b"\x01\x30", "304 bytes follow"),
+    (b"\x02\x00", "512 bytes follow"),
     (b"\x01", "the first of them: ClientHello"),
 ]
 HANDSHAKE = [
