@@ -9,10 +9,11 @@ changes. What an application cannot see in those bytes is told by the scope's
 extension "tls": both certificates and what was agreed upon.
 
 `Tls` turns file names into a context, with errors in words, and a connection
-into that extension. A handshake that fails is answered and logged. It does
-not encrypt (OpenSSL does), and accepts no connection: asyncio does, with
-`Tls.context`. It cannot watch over a client certificate that failed: then
-there is no connection.
+into that extension. A handshake that fails is answered and logged.
+
+It does not encrypt, which OpenSSL does, and accepts no connection, which
+asyncio does with `Tls.context`. It asks no authority whether a certificate
+was revoked.
 
 Source: ASGI TLS extension 0.2; RFC 8446 and 5246 (TLS 1.3 and 1.2); RFC 4514.
 """

@@ -119,13 +119,13 @@ def on_the_wire():
     )
     answer, _ = server.hear(hello)
     kinds = [kind for kind, _ in groupby(records(answer))]
-    print("server", *kinds, "- reads Root:", b"Root" in answer)
+    print("server:", *kinds, "  Root in it:", b"Root" in answer)
     server.hear(client.hear(answer)[0])
     client.tls.write(ASK)
     data = client.outgoing.read()
-    print("client", *records(data), "- reads secret:", b"secret" in data)
+    print("client:", *records(data), "  secret in it:", b"secret" in data)
     server.incoming.write(data)
-    print("inside", server.tls.read()[:20])
+    print("inside:", server.tls.read()[:20])
 
 
 def the_wrong_door():
