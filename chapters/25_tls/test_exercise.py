@@ -107,6 +107,7 @@ def test_the_certificate(answer):
             "blank, would be read as something else.",
         ),
     ],
+    ids=["one", "two", "a pair", "a comma", "others", "at the ends"],
 )
 def test_names(answer, subject, name, why):
     try:
