@@ -39,8 +39,8 @@ from .request import ProtocolError, Request
 from .response import OwnLines, Response, status_line
 from .scope import about_connection, http_scope
 from .transport import (
-    LINGER,
     READ_SIZE,
+    STALLED,
     StreamTransport,
     Transport,
     linger,
@@ -385,7 +385,7 @@ class Server:
         return {
             "ssl": self.tls.context,
             "ssl_handshake_timeout": self.settings.timeout_header,
-            "ssl_shutdown_timeout": LINGER,
+            "ssl_shutdown_timeout": STALLED,
         }
 
     def stop(self) -> None:
