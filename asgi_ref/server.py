@@ -382,9 +382,11 @@ class Server:
         """Return what asyncio must know to put TLS below our streams."""
         if self.tls is None:
             return {}
+        limit = self.settings.timeout_header or SWEEP_EVERY
         return {
             "ssl": self.tls.context,
-            "ssl_handshake_timeout": self.settings.timeout_header,
+            "ssl_handshake_timeout": limit if self.settings.timeouts else 1e6,
+            # What a slow client has not read by then is lost.
             "ssl_shutdown_timeout": STALLED,
         }
 

@@ -2,18 +2,20 @@
 
 import asyncio
 import functools
+import gc
 import http.client
 import logging
 import re
 import shutil
 import socket
 import ssl
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from asgi_ref import listen, tls
+from asgi_ref import listen, server, tls
 from asgi_ref.server import Server, Settings
 from asgi_ref.tls import Tls, TlsError, distinguished_name, shake_hands
 from asgi_ref.websocket import websocket
@@ -326,6 +328,10 @@ def on_a_loop(test):
     return run
 
 
+LARGE = 8_000_000
+START = {"type": "http.response.start", "status": 200}
+
+
 async def app(scope, receive, send):
     """Answer with what is known of the client."""
     known = scope["extensions"].get("tls")
@@ -335,10 +341,17 @@ async def app(scope, receive, send):
         text = f"{scope['scheme']} {known['client_cert_name']}"
         return await send({"type": "websocket.send", "text": text})
     name = known and known["client_cert_name"]
+    if scope["path"] == "/large":
+        headers = [(b"content-length", b"%d" % LARGE)]
+        await send({**START, "headers": headers})
+        return await send({"type": "http.response.body", "body": bytes(LARGE)})
+    if scope["path"].startswith("/file"):
+        await send(START)
+        path = scope["path"].removeprefix("/file")
+        return await send({"type": "http.response.pathsend", "path": path})
     text = f"{scope['scheme']} {sorted(known or ())} {name}".encode()
     headers = [(b"content-length", b"%d" % len(text))]
-    start = {"type": "http.response.start", "status": 200}
-    await send({**start, "headers": headers})
+    await send({**START, "headers": headers})
     await send({"type": "http.response.body", "body": text})
 
 
@@ -577,3 +590,78 @@ def test_the_files_are_read_once(tmp_path):
     (tmp_path / "server.key").unlink()
     _, ours = shake_hands(client_context(), one.context)
     assert one.about(ours)["server_cert"] == Path(CERT).read_text()
+
+
+# What TLS asks of the transport.
+
+
+def slow_client(port, path, pause):
+    """Return the size of an answer; the client pauses before it reads."""
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.settimeout(PATIENCE)
+    plain.connect(("127.0.0.1", port))
+    with (
+        plain,
+        client_context().wrap_socket(
+            plain, suppress_ragged_eofs=False
+        ) as client,
+    ):
+        ask = b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        client.sendall(ask % path.encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(100)
+        pause()
+        size = len(head.partition(b"\r\n\r\n")[2])
+        while data := client.recv(65536):
+            size += len(data)
+        return size
+
+
+@on_a_loop
+async def test_a_file_for_a_slow_client(tmp_path):
+    file = tmp_path / "large"
+    file.write_bytes(bytes(LARGE))
+    async with Serving(Tls(CERT, KEY)) as serving:
+        path = f"/file{file}"
+        size = await asyncio.to_thread(
+            slow_client, serving.port, path, lambda: time.sleep(0.2)
+        )
+    assert size == LARGE
+
+
+@on_a_loop
+async def test_a_slow_client_gets_all_of_it(monkeypatch):
+    monkeypatch.setattr(server, "LINGER", 0.1, raising=False)
+    async with Serving(Tls(CERT, KEY)) as serving:
+        size = await asyncio.to_thread(
+            slow_client, serving.port, "/large", lambda: time.sleep(1)
+        )
+    assert size == LARGE
+
+
+@on_a_loop
+async def test_clients_that_leave_are_no_news(caplog):
+    """asyncio closes for us when a client has; we must not do it again."""
+    async with Serving(Tls(CERT, KEY), access_log=False) as serving:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", serving.port, ssl=client_context()
+            )
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await reader.readuntil(b" None")
+            writer.close()
+            await writer.wait_closed()
+        while serving.server.conversations:
+            await asyncio.sleep(0.001)
+        gc.collect()
+    assert not caplog.records
+
+
+@on_a_loop
+async def test_no_timeouts_means_none():
+    async with Serving(Tls(CERT, KEY), timeouts=False) as serving:
+        assert serving.server._secured()["ssl_handshake_timeout"] > 3600
+    async with Serving(Tls(CERT, KEY), timeout_header=0.0) as serving:
+        assert serving.server.ready.is_set()  # asyncio would refuse 0
