@@ -5,6 +5,7 @@ import functools
 import gc
 import http.client
 import logging
+import os
 import re
 import shutil
 import socket
@@ -595,10 +596,11 @@ def test_the_files_are_read_once(tmp_path):
 # What TLS asks of the transport.
 
 
-def slow_client(port, path, pause):
+def slow_client(port, path, pause, buffer=None):
     """Return the size of an answer; the client pauses before it reads."""
     plain = socket.socket()
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    if buffer:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     plain.settimeout(PATIENCE)
     plain.connect(("127.0.0.1", port))
     with (
@@ -612,31 +614,42 @@ def slow_client(port, path, pause):
         head = b""
         while b"\r\n\r\n" not in head:
             head += client.recv(100)
-        pause()
         size = len(head.partition(b"\r\n\r\n")[2])
+        pause(size)
         while data := client.recv(65536):
             size += len(data)
+            pause(size)
         return size
 
 
 @on_a_loop
 async def test_a_file_for_a_slow_client(tmp_path):
+    """`loop.sendfile` is not made for more than one call with TLS."""
     file = tmp_path / "large"
-    file.write_bytes(bytes(LARGE))
+    file.touch()
+    os.truncate(file, 4 * LARGE)
+
+    def pause(size):
+        if size < 2 * LARGE:
+            time.sleep(0.001)
+
     async with Serving(Tls(CERT, KEY)) as serving:
         path = f"/file{file}"
-        size = await asyncio.to_thread(
-            slow_client, serving.port, path, lambda: time.sleep(0.2)
-        )
-    assert size == LARGE
+        size = await asyncio.to_thread(slow_client, serving.port, path, pause)
+    assert size == 4 * LARGE
 
 
 @on_a_loop
 async def test_a_slow_client_gets_all_of_it(monkeypatch):
     monkeypatch.setattr(server, "LINGER", 0.1, raising=False)
+
+    def pause(size):
+        if size < 65536:
+            time.sleep(0.5)
+
     async with Serving(Tls(CERT, KEY)) as serving:
         size = await asyncio.to_thread(
-            slow_client, serving.port, "/large", lambda: time.sleep(1)
+            slow_client, serving.port, "/large", pause, 4096
         )
     assert size == LARGE
 
