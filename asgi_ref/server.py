@@ -39,8 +39,8 @@ from .request import ProtocolError, Request
 from .response import OwnLines, Response, status_line
 from .scope import about_connection, http_scope
 from .transport import (
-    LINGER,
     READ_SIZE,
+    STALLED,
     StreamTransport,
     Transport,
     linger,
@@ -390,10 +390,12 @@ class Server:
         """Return what asyncio must know to put TLS below our streams."""
         if self.tls is None:
             return {}
+        limit = self.settings.timeout_header or SWEEP_EVERY
         return {
             "ssl": self.tls.context,
-            "ssl_handshake_timeout": self.settings.timeout_header,
-            "ssl_shutdown_timeout": LINGER,
+            "ssl_handshake_timeout": limit if self.settings.timeouts else 1e6,
+            # What a slow client has not read by then is lost.
+            "ssl_shutdown_timeout": STALLED,
         }
 
     async def _stop_accepting(

@@ -110,6 +110,8 @@ class StreamTransport:
 
     async def send_file(self, file: BinaryIO, size: int) -> None:
         """Send `size` bytes of a file. Raises as `drain` does."""
+        if self.tls is not None:
+            return await self._encrypt_file(file, size)
         send = asyncio.get_running_loop().sendfile
         self._sends_file = True
         try:
@@ -122,6 +124,16 @@ class StreamTransport:
             raise ConnectionResetError(str(error)) from error
         finally:
             self._sends_file = False
+
+    async def _encrypt_file(self, file: BinaryIO, size: int) -> None:
+        # The kernel cannot do it for us, and asyncio's own way out is slow
+        # and not made for a second call while the client is slow.
+        for start in range(0, size, HIGH_WATER):
+            piece = file.read(min(HIGH_WATER, size - start))
+            if len(piece) < min(HIGH_WATER, size - start):
+                raise EOFError("the file became shorter")
+            if self.write(piece):
+                await self.drain()
 
     @property
     def tls(self) -> Any:
@@ -147,7 +159,8 @@ class StreamTransport:
 
     async def close(self) -> None:
         """End the connection once what was written is sent."""
-        self._writer.close()
+        if not self._stream.is_closing():  # a second time is too much for TLS
+            self._writer.close()
         if self._stream.get_write_buffer_size():
             with suppress(OSError):
                 await self._writer.wait_closed()

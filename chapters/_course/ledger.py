@@ -111,6 +111,12 @@ DOCUMENTS = (
         ),
         "https://asgi.readthedocs.io/en/latest/extensions.html",
     ),
+    Document(
+        "ASGI TLS 0.2",
+        "ASGI TLS Extension",
+        ("When to use this extension", "TLS Connection Scope"),
+        "https://asgi.readthedocs.io/en/latest/specs/tls.html",
+    ),
     Document("RFC 9110", "HTTP Semantics"),
     Document("RFC 9112", "HTTP/1.1"),
     Document("RFC 6585", "Additional HTTP Status Codes"),
@@ -125,6 +131,9 @@ DOCUMENTS = (
     Document("RFC 3986", "Uniform Resource Identifier: Generic Syntax"),
     Document("RFC 6455", "The WebSocket Protocol"),
     Document("RFC 7692", "Compression Extensions for WebSocket"),
+    Document("RFC 8446", "The Transport Layer Security Protocol Version 1.3"),
+    Document("RFC 7301", "TLS Application-Layer Protocol Negotiation"),
+    Document("RFC 4514", "String Representation of Distinguished Names"),
     Document(
         "PEP 3333",
         "Python Web Server Gateway Interface",

@@ -62,6 +62,9 @@ SUSPENDS = {"YIELD_VALUE", "RESUME"}
 # Raised to end a loop or a coroutine, not because something is wrong.
 SILENT = (StopIteration, StopAsyncIteration, GeneratorExit)
 
+# Where in Python's own C an error was raised: each version says another line.
+C_LINE = re.compile(r" \(_\w+\.c:\d+\)")
+
 ENDS = {"returns", "raises", "waits", "yields"}
 
 
@@ -96,7 +99,7 @@ def pieces(value: object, limit: int, depth: int) -> Iterator[str]:
         yield f"<pattern {value.pattern!r}>"
     elif isinstance(value, BaseException):
         given = ", ".join(show(a, limit, depth - 1) for a in value.args)
-        yield f"{kind.__name__}({given})"
+        yield f"{kind.__name__}({C_LINE.sub('', given)})"
     elif isinstance(value, type):
         yield value.__name__
     elif isinstance(value, CALLABLES):
