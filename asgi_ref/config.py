@@ -131,14 +131,14 @@ def add_processes(add: Add) -> None:
 
 def add_tls(add: Add) -> None:
     """Add the flags about TLS."""
-    file: dict[str, Any] = {"type": existing, "metavar": "FILE"}
-    add("--ssl-certfile", **file, help="our certificate, PEM: use https://")
-    add("--ssl-keyfile", **file, help="its key, if it is not in there")
-    add("--ssl-keyfile-password", metavar="TEXT", help="if it has one")
-    add("--ssl-ca-certs", **file, help="who may sign clients' certificates")
-    what = "0 no client certificate, 1 if there is one, 2 needed"
-    numbers: dict[str, Any] = {"type": int, "choices": (0, 1, 2)}
-    add("--ssl-cert-reqs", **numbers, help=what)
+    file: dict[str, Any] = {"metavar": "FILE"}
+    add("--ssl-certfile", **file, help="speak TLS; who we are, in PEM")
+    add("--ssl-keyfile", **file, help="its key, if that is another file")
+    what = "what the key is locked with; others can see it in the process list"
+    add("--ssl-keyfile-password", metavar="WORD", help=what)
+    add("--ssl-ca-certs", **file, help="who signs the clients' certificates")
+    what = "must clients have one? none, optional or required (default: none)"
+    add("--ssl-cert-reqs", type=cert_reqs, metavar="HOW", help=what)
 
 
 def add_proxy(add: Add) -> None:
@@ -219,6 +219,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             p.error(f"argument {flag(name)}: only with {flag(other)}")
     if options.reload and options.workers > 1:
         p.error("argument --workers: not with --reload")
+    if options.step and options.workers > 1:
+        p.error("argument --step: not with --workers")
+    if options.step:
+        options.timeouts = False  # a client waits as long as you look
     if options.threads and options.interface != "wsgi":
         p.error("argument --threads: only with --interface wsgi")
     if options.interface == "wsgi":
@@ -295,6 +299,15 @@ def existing(path: str) -> str:
     if not os.path.exists(path):
         raise argparse.ArgumentTypeError(f"no such file: {path}")
     return path
+
+
+def cert_reqs(text: str) -> str:
+    """Return none, optional or required; uvicorn has numbers for them."""
+    names = ("none", "optional", "required")
+    name = names[int(text)] if text in ("0", "1", "2") else text
+    if name not in names:
+        raise argparse.ArgumentTypeError(f"{text}: {', '.join(names)}?")
+    return name
 
 
 def seconds(text: str) -> float:

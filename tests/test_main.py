@@ -1,11 +1,13 @@
 """The command line, as a person meets it: a process, a banner, a log."""
 
 import http.client
+import json
 import os
 import queue
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -101,11 +103,10 @@ class Run:
             [sys.executable, "-m", "asgi_ref", *arguments],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **options,
+            **{"stdin": subprocess.DEVNULL, **options},
         )
         self.out = Lines(self.process.stdout)
         self.log = Lines(self.process.stderr)
@@ -114,7 +115,7 @@ class Run:
     def ready(self):
         """Wait until it serves; learn its address from the banner."""
         line = self.out.until("  open  ")
-        found = re.search(r"http://(127\.0\.0\.1):(\d+)", line)
+        found = re.search(r"https?://(127\.0\.0\.1):(\d+)", line)
         if found:
             self.address = found[1], int(found[2])
         self.log.until("startup")
@@ -876,3 +877,386 @@ def test_one_signal_is_enough_in_the_end(start):
         run.signal(signal.SIGTERM)
         assert run.ended() == 0
     assert "forced: GET /held did not let go" in run.log.rest()
+
+
+# Parts that are joined when they are asked for.
+
+CERTIFICATES = ROOT / "tests" / "certificates"
+
+PID = """
+import os
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    start = {"type": "http.response.start", "status": 200}
+    await send(start)
+    body = str(os.getpid()).encode()
+    await send({"type": "http.response.body", "body": body})
+"""
+
+SCOPE = """
+import json
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    tls = scope["extensions"].get("tls")
+    seen = {"client": scope["client"], "scheme": scope["scheme"], "tls": tls}
+    start = {"type": "http.response.start", "status": 200}
+    await send(start)
+    body = json.dumps(seen).encode()
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+def says(text):
+    """Return a program whose application says a text."""
+    return HELLO.replace("hello\\n", text)
+
+
+def change(folder, text):
+    """Save main.py as an editor does: whole, under another name first."""
+    (folder / "main.py.new").write_text(textwrap.dedent(text))
+    os.replace(folder / "main.py.new", folder / "main.py")
+
+
+def test_reload(start, tmp_path):
+    flags = "--port", "0", "--reload", "--reload-delay", "0.02"
+    server = start(*flags, app=says("one"))
+    assert "main:app  (ASGI 3, ./main.py)" in server.out.until("asgi_ref")
+    server.ready()
+    assert server.out.until("watching") == "  watching  . (1 file)\n"
+    assert server.get() == (200, b"one")
+    change(tmp_path, says("another"))
+    assert "reload    main.py changed" in server.log.until("reload")
+    server.log.until("startup")
+    assert server.get() == (200, b"another")
+    change(tmp_path, "def (:\n")
+    server.log.until("SyntaxError, main.py line 1:  def (:")
+    server.log.until("still listening; answering 503 with this error")
+    status, body = server.get()
+    assert status == 503
+    assert b"SyntaxError" in body
+    change(tmp_path, says("mended"))
+    server.log.until("startup")
+    assert server.get() == (200, b"mended")
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.rest()
+    assert server.out.rest().count("asgi_ref") == 1  # one banner
+
+
+def test_reload_and_a_startup_that_fails(start, tmp_path):
+    broken = """
+        async def app(scope, receive, send):
+            await receive()
+            text = {"type": "lifespan.startup.failed", "message": "no db"}
+            await send(text)
+    """
+    flags = "--port", "0", "--reload", "--reload-delay", "0.02"
+    server = start(*flags, app=broken)
+    line = server.out.until("  open  ")
+    server.address = "127.0.0.1", int(re.search(r":(\d+)", line)[1])
+    server.log.until("reload    Startup failed: no db")
+    status, body = server.get()
+    assert status == 503
+    assert b"no db" in body
+    change(tmp_path, HELLO)
+    server.log.until("startup")
+    assert server.get() == (200, b"hello\n")
+    assert server.stop() == 0
+
+
+def test_nobody_serves_when_who_watches_is_killed(start):
+    server = start("--port", "0", "--reload", app=HELLO)
+    server.ready()
+    server.process.kill()
+    server.ended()
+    server.log.rest()  # closed when the child has ended, too
+    with pytest.raises(ConnectionRefusedError):
+        server.get()
+
+
+def test_workers(start):
+    server = start("--port", "0", "--workers", "2", app=PID)
+    first = server.ready()
+    assert "Ctrl+C stops, twice forces" in first
+    banner = server.out.until("workers")
+    assert re.fullmatch(
+        rf"  workers   2; kill -HUP {server.process.pid} renews them\n", banner
+    )
+    line = server.log.until("startup")  # the second one
+    before = {int(re.match(rf"{CLOCK}  (\d+)  ", line)[1])}
+    before |= {int(server.get()[1])}
+    assert server.process.pid not in before
+    server.signal(signal.SIGHUP)
+    server.log.until("workers   renewing 2")
+    for _ in range(2):
+        server.log.until("startup")
+    # The old ones may serve until the new ones do, but not after that.
+    while int(server.get()[1]) in before:
+        pass
+    assert server.stop() == 0
+    assert server.out.rest().count("asgi_ref") == 1
+    assert "Traceback" not in server.log.rest()
+
+
+def test_workers_of_a_wsgi_application(start):
+    app = """
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return [str(environ["wsgi.multiprocess"]).encode()]
+    """
+    flags = "--port", "0", "--interface", "wsgi", "--workers", "2"
+    server = start(*flags, app=app)
+    server.ready()
+    assert server.get() == (200, b"True")
+    assert server.stop() == 0
+
+
+def test_workers_that_cannot_load_the_application(start):
+    server = start("--workers", "2", "--port", "0", app="", target="main:nope")
+    said = server.refused(3)
+    assert said.count('main.py has no "nope"') == 1
+
+
+def test_workers_leave_the_unix_socket_to_their_parent(start, tmp_path):
+    flags = "--uds", "app.sock", "--workers", "2", "--limit-max-requests", "1"
+    server = start(*flags, app=PID)
+    server.ready()
+    server.log.until("startup")
+    pids = set()
+    while len(pids) < 3:  # somebody has retired, and the path is still there
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE)
+            client.connect(str(tmp_path / "app.sock"))
+            client.sendall(request().replace(b"1.1", b"1.0"))
+            answer = b""
+            while piece := client.recv(65536):
+                answer += piece
+            pids.add(answer.rpartition(b"\r\n")[2])
+    assert server.stop() == 0
+    assert not (tmp_path / "app.sock").exists()
+
+
+def test_a_limit_of_requests_ends_a_server_that_is_alone(start):
+    server = start("--port", "0", "--limit-max-requests", "2", app=HELLO)
+    server.ready()
+    assert server.get() == server.get() == (200, b"hello\n")
+    assert server.ended() == 0
+    assert "stopping  after --limit-max-requests" in server.log.rest()
+
+
+def test_tls(start):
+    files = [str(CERTIFICATES / name) for name in ("server.pem", "server.key")]
+    flags = "--ssl-certfile", files[0], "--ssl-keyfile", files[1]
+    server = start("--port", "0", *flags, app=SCOPE)
+    assert "open      https://127.0.0.1:" in server.ready()
+    context = ssl.create_default_context(cafile=CERTIFICATES / "ca.pem")
+    connection = http.client.HTTPSConnection(
+        *server.address, timeout=PATIENCE, context=context
+    )
+    connection.request("GET", "/")
+    seen = json.loads(connection.getresponse().read())
+    connection.close()
+    assert seen["scheme"] == "https"
+    assert seen["tls"]["tls_version"] == 0x0304
+    assert server.stop() == 0
+
+
+def test_tls_without_a_certificate(start):
+    server = start("--ssl-certfile", "nope.pem", "--port", "0", app=HELLO)
+    assert "nope.pem: No such file" in server.refused(2)
+
+
+FORWARDED = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "client", "scheme"),
+    [
+        ([], "127.0.0.1", "http"),
+        (["--proxy-headers"], "203.0.113.7", "https"),
+        (
+            ["--proxy-headers", "--forwarded-allow-ips", "10.0.0.0/8"],
+            *("127.0.0.1", "http"),
+        ),
+    ],
+)
+def test_proxy_headers(start, flags, client, scheme):
+    server = start("--port", "0", *flags, app=SCOPE)
+    server.ready()
+    connection = http.client.HTTPConnection(*server.address, PATIENCE)
+    connection.request("GET", "/", headers=FORWARDED)
+    seen = json.loads(connection.getresponse().read())
+    connection.close()
+    assert (seen["client"][0], seen["scheme"]) == (client, scheme)
+    assert server.stop() == 0
+
+
+def test_proxy_headers_of_whom_is_no_address(start):
+    flags = "--proxy-headers", "--forwarded-allow-ips", "127.0.0.300"
+    server = start("--port", "0", *flags, app=HELLO)
+    said = server.refused(2)
+    assert "--forwarded-allow-ips" in said
+    assert "127.0.0.300" in said
+
+
+MIDDLEWARE = (
+    HELLO
+    + """
+
+def outer(app):
+    return around(app, b"outer")
+
+def inner(app):
+    return around(app, b"inner")
+
+def around(app, name):
+    async def middleware(scope, receive, send):
+        async def added(message):
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", ()), (b"via", name)]
+                message = {**message, "headers": headers}
+            await send(message)
+        await app(scope, receive, added)
+    return middleware
+
+def broken(app):
+    raise ValueError("no")
+"""
+)
+
+
+def test_middleware(start):
+    flags = "--middleware", "main:outer", "--middleware", "main:inner"
+    server = start("--port", "0", *flags, app=MIDDLEWARE)
+    server.ready()
+    with server.say(request().replace(b"1.1", b"1.0")) as client:
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    assert answer.index(b"via: inner") < answer.index(b"via: outer")
+    assert server.stop() == 0
+
+
+def test_middleware_that_raises(start):
+    server = start(
+        "--port", "0", "--middleware", "main:broken", app=MIDDLEWARE
+    )
+    said = server.refused(3)
+    assert "--middleware main:broken raised ValueError: no (main.py:" in said
+
+
+def test_check(start):
+    wrong = '"status": 200, "headers": [(b"A", b"b")]'
+    app = HELLO.replace('"status": 200', wrong)
+    server = start("--port", "0", "--check", app=app)
+    server.ready()
+    assert server.get() == (200, b"hello\n")
+    line = server.log.until("contract")
+    assert "application" in line
+    assert "main.py:" in line
+    assert server.stop() == 0
+
+
+def test_a_trace_for_people(start):
+    server = start("--port", "0", "--trace", app=HELLO)
+    server.ready()
+    assert server.get() == (200, b"hello\n")
+    for part in "read", "GET / HTTP/1.1", "scope http", "send http.response":
+        server.out.until(part)
+    assert server.stop() == 0
+    assert "write" in server.out.rest()
+
+
+def test_a_trace_for_programs(start, tmp_path):
+    server = start("--port", "0", "--trace=seen.jsonl", app=HELLO)
+    server.ready()
+    assert server.get() == (200, b"hello\n")
+    assert server.stop() == 0
+    lines = (tmp_path / "seen.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    stations = [event["station"] for event in events if event["connection"]]
+    assert stations[:3] == ["open", "read", "request"]
+    assert stations[-1] == "close"
+
+
+def test_a_trace_that_cannot_be_written(start):
+    server = start("--port", "0", "--trace=no/such/folder", app=HELLO)
+    assert server.ended() == 2
+    assert "--trace: " in server.log.rest()
+
+
+def test_step(start):
+    flags = "--port", "0", "--step", "--lifespan", "off"
+    server = start(*flags, app=HELLO, stdin=subprocess.PIPE)
+    line = server.out.until("  open  ")
+    server.address = "127.0.0.1", int(re.search(r":(\d+)", line)[1])
+    with server.say(request()) as client:
+        server.out.until("scope http")
+        server.process.stdin.write("\n")
+        server.process.stdin.flush()
+        server.out.until("send http.response.start")
+        server.process.stdin.write("c\n")
+        server.process.stdin.flush()
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    assert server.stop() == 0
+    server.process.stdin.close()
+
+
+def test_watchdog(start, tmp_path):
+    app = """
+        import os, time
+
+        async def app(scope, receive, send):
+            while not os.path.exists("go"):
+                time.sleep(0.01)
+            start = {"type": "http.response.start", "status": 200}
+            await send(start)
+            await send({"type": "http.response.body", "body": b"done"})
+    """
+    flags = "--port", "0", "--watchdog", "0.05", "--lifespan", "off"
+    server = start(*flags, app=app)
+    line = server.out.until("  open  ")
+    server.address = "127.0.0.1", int(re.search(r":(\d+)", line)[1])
+    with server.say(request()) as client:
+        said = server.log.until("blocked")
+        assert re.search(r"main\.py:\d in app", said)
+        (tmp_path / "go").touch()
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    assert "went on after" in server.log.until("blocked")
+    assert server.stop() == 0
+
+
+def test_the_doctor(start, tmp_path):
+    (tmp_path / "main.py").write_text(textwrap.dedent(LIFESPAN + HELLO))
+    server = start("doctor", "main:app")
+    assert server.ended() == 0
+    lines = server.out.rest().splitlines()
+    assert lines[0] == f"looked     for main in {tmp_path}"
+    assert lines[1] == "found      app, a function, ./main.py"
+    assert lines[2] == "interface  ASGI 3"
+    assert lines[-1] == "GET /      200 OK"
+
+
+def test_the_doctor_and_a_wsgi_application(start, tmp_path):
+    (tmp_path / "main.py").write_text(textwrap.dedent(WSGI))
+    server = start("doctor", "main:app", "--interface", "wsgi")
+    assert server.ended() == 0
+    said = server.out.rest()
+    assert "interface  WSGI\n" in said
+    assert "GET /      200 OK\n" in said
+
+
+@pytest.mark.parametrize(
+    ("app", "status", "says"),
+    [
+        ("app = 1", 3, "main:app is an int"),
+        (HELLO.replace("200", "500"), 3, ""),
+        (HELLO.replace("200", "404"), 0, ""),
+    ],
+)
+def test_what_the_doctor_finds(start, tmp_path, app, status, says):
+    (tmp_path / "main.py").write_text(textwrap.dedent(app))
+    server = start("doctor", "main:app")
+    assert server.ended() == status
+    assert says in server.log.rest()
