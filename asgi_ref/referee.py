@@ -23,7 +23,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    MutableMapping,
+)
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -145,6 +151,7 @@ DOCUMENTS = {
     "websocket": "HTTP and WebSocket 2.5",
     "lifespan": "lifespan 2.0",
 }
+LATE = "ASGI HTTP and WebSocket 2.5, Disconnected Client"
 LAST = ("complete", "closed", "stopped", "failed")
 EXTENSIONS = {
     "http.response.early_hint": "Early Hints",
@@ -168,7 +175,9 @@ class Referee:
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Call the application, between two that pass on and check."""
-        if scope["type"] not in FIRST:  # a protocol that is not ours to judge
+        if (
+            scope.get("type") not in FIRST
+        ):  # a protocol that is not ours to judge
             return await self.app(scope, receive, send)
         call = Call(self, scope, receive, send)
         call.see_scope()
@@ -241,11 +250,11 @@ class Call:
             self.over = True  # the client has gone
             raise
         except Exception as error:
-            if over:
-                fault = f"send() after the end raised {error!r}"
-                self._found(self.server, fault, section("http.disconnect"))
-            else:  # refused: the application may say something else
+            if not over:  # refused: the application may say something else
                 self.app.state, self.over = before, False
+            elif before != "closed":  # which it has said itself
+                fault = f"send() after the end raised {error!r}"
+                self._found(self.server, fault, LATE)
             raise
 
     def _hear(self, message: Message) -> None:
@@ -265,7 +274,7 @@ class Call:
     def _count(self, message: Message) -> None:
         """Compare the body with what the head says of it."""
         if message["type"] == "http.response.start":
-            self._size = size_of_body(message, self._scope["method"])
+            self._size = size_of_body(message, self._scope.get("method"))
         elif message["type"] == "http.response.body":
             self._sent += len(message.get("body", b""))
         if self._size is None or self.app.state == "started":
@@ -334,7 +343,8 @@ def line_of(app: App) -> str:
 
 def type_of(message: Any) -> str:
     """Return a message's type, or "" if it has none."""
-    kind = message.get("type") if isinstance(message, dict) else ""
+    known = isinstance(message, MutableMapping)
+    kind = message.get("type") if known else None
     return kind if isinstance(kind, str) else ""
 
 
@@ -371,10 +381,12 @@ def scope_faults(scope: Scope) -> Iterator[str]:
     raw, path = scope.get("raw_path") or b"", scope["path"]
     if raw.startswith(b"/") and not path.endswith(unquote(raw)):
         yield f'"path" must be {raw!r}, decoded; got {path!r}'
-    for name, kinds in ("client", [int]), ("server", [int, NONE]):
+    for name in "client", "server":
         told = scope.get(name)
         types = [type(part) for part in listed(told)]
-        if told is not None and types not in [[str, kind] for kind in kinds]:
+        if types == [str, NONE] and name == "server":
+            continue  # a unix socket
+        if types != [str, int] and isinstance(told, Collection):
             yield f'"{name}" must be (str, int); got {told!r}'
 
 
@@ -383,13 +395,15 @@ def listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Collection) else []
 
 
-def size_of_body(start: Message, method: str) -> int | None:
+def size_of_body(start: Message, method: Any) -> int | None:
     """Return how long the body of a response must be, if that is known."""
     if method == "HEAD":
         return None  # a body is allowed, and the server drops it
     if start["status"] in (204, 304):
         return 0
     for pair in listed(start.get("headers")):
-        if pair[0] == b"content-length" and pair[1].isdigit():
-            return int(pair[1])
+        match listed(pair):
+            case [bytes(name), bytes(value)] if value.isdigit():
+                if name.lower() == b"content-length" and len(value) < 19:
+                    return int(value)
     return None
