@@ -31,6 +31,7 @@ from collections.abc import (
     MutableMapping,
 )
 from dataclasses import dataclass
+from inspect import CO_COROUTINE
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -175,9 +176,7 @@ class Referee:
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Call the application, between two that pass on and check."""
-        if (
-            scope.get("type") not in FIRST
-        ):  # a protocol that is not ours to judge
+        if scope.get("type") not in FIRST:  # not ours to judge
             return await self.app(scope, receive, send)
         call = Call(self, scope, receive, send)
         call.see_scope()
@@ -335,7 +334,9 @@ def line_of(app: App) -> str:
     frame = sys._getframe()
     while frame.f_back and frame.f_code is not Referee.__call__.__code__:
         file = frame.f_code.co_filename
-        if contract.is_learners(file):
+        # No coroutine is who has only started the event loop.
+        waits = frame.f_code.co_flags & CO_COROUTINE
+        if waits and contract.is_learners(file):
             return f"{os.path.basename(file)}:{frame.f_lineno}"
         frame = frame.f_back
     return contract.defined(app).strip(" ()")
