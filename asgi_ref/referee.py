@@ -23,13 +23,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import (
-    Callable,
-    Collection,
-    Iterable,
-    Iterator,
-    MutableMapping,
-)
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from inspect import CO_COROUTINE
 from typing import Any, NamedTuple
@@ -274,14 +268,16 @@ class Call:
         """Compare the body with what the head says of it."""
         if message["type"] == "http.response.start":
             self._size = size_of_body(message, self._scope.get("method"))
+        elif message["type"] == "http.response.pathsend":
+            self._size = None  # a file's size is the server's to look at
         elif message["type"] == "http.response.body":
             self._sent += len(message.get("body", b""))
-        if self._size is None or self.app.state == "started":
-            return
-        less = self.app.state != "sending" and self._sent < self._size
-        if less or self._sent > self._size:
-            fault = f"a body of {self._sent} bytes, not {self._size}"
-            self._found(self.app, fault, "RFC 9110, 6.4.1 and 8.6")
+            whole = self.app.state in ("complete", "trailers due")
+            left = 0 if self._size is None else self._size - self._sent
+            if left < 0 or (left and whole):
+                fault = f"a body of {self._sent} bytes, not {self._size}"
+                self._found(self.app, fault, "RFC 9110, 6.4.1 and 8.6")
+                self._size = None  # it is said once
 
     def see_end(self) -> None:
         """The application has returned: was everything said?"""
@@ -344,8 +340,10 @@ def line_of(app: App) -> str:
 
 def type_of(message: Any) -> str:
     """Return a message's type, or "" if it has none."""
-    known = isinstance(message, MutableMapping)
-    kind = message.get("type") if known else None
+    try:
+        kind = message["type"]
+    except (KeyError, TypeError):
+        return ""
     return kind if isinstance(kind, str) else ""
 
 

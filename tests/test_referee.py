@@ -104,6 +104,15 @@ def one(findings, culprit):
 @pytest.mark.parametrize(
     ("kind", "script"),
     [
+        (
+            "http",
+            [
+                {**SIZED, "trailers": True},
+                {**MORE, "body": b"he"},
+                {**BODY, "body": b"llo"},
+                {"type": "http.response.trailers", "headers": []},
+            ],
+        ),
         ("http", [REQUEST, SIZED, BODY]),
         ("http", [{**REQUEST, "body": b"a", "more_body": True}, START, BODY]),
         ("http", [START, MORE, {**BODY, "body": b""}]),
@@ -268,7 +277,7 @@ def test_headers_from_a_generator_are_passed_on_unread():
             "RFC 9110, 6.4.1 and 8.6",
         ),
         (
-            [SIZED, MORE, {**MORE, "body": b"o"}, GONE],
+            [SIZED, MORE, {**MORE, "body": b"o"}, MORE, GONE],
             "a body of 6 bytes, not 5",
             "RFC 9110, 6.4.1 and 8.6",
         ),
@@ -370,6 +379,12 @@ def test_an_application_that_raises_breaks_no_contract():
     for scope in SCOPES.values():
         with pytest.raises(ValueError, match=scope["type"]):
             run(Referee(app, pytest.fail), scope)
+
+
+def test_a_file_is_a_body_whose_length_is_not_known():
+    scope = {**SCOPE, "extensions": {"http.response.pathsend": {}}}
+    path = {"type": "http.response.pathsend", "path": "/a"}
+    assert watch(scope, SIZED, path) == []
 
 
 def test_a_body_is_allowed_for_head_and_its_length_too():
