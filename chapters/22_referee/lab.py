@@ -178,8 +178,15 @@ async def changes(scope, receive, send):
 async def left_alone():
     """Do what should not be done, and is no must."""
     findings = []
-    await serve(Referee(changes, findings.append))
-    print(findings)
+    watched = Referee(changes, findings.append)
+
+    async def outside(scope, receive, send):
+        before = scope["path"]
+        await watched(scope, receive, send)
+        print(f"outside: {before}, and afterwards: {scope['path']}")
+
+    await serve(outside, GET.replace(b"/", b"/api/items", 1))
+    print("findings:", findings)
 
 
 VARYING = {"library", "file", "folder", "path"}  # where Python and we are
