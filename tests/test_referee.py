@@ -168,6 +168,10 @@ def test_a_scope_may_leave_out_much(kind):
     assert watch(scope, *script) == []
 
 
+def test_a_websocket_may_have_no_query():
+    assert watch({**SOCKET, "query_string": None}, CONNECT, CLOSE) == []
+
+
 def test_another_protocol_is_not_judged():
     async def app(scope, receive, send):
         await send(await receive())
@@ -286,6 +290,20 @@ def test_headers_from_a_generator_are_passed_on_unread():
             "a body of 5 bytes, not 0",
             "RFC 9110, 6.4.1 and 8.6",
         ),
+        (
+            [{**SIZED, "status": 304}, BODY],
+            "a body of 5 bytes, not 0",
+            "RFC 9110, 6.4.1 and 8.6",
+        ),
+        (
+            [
+                {**SIZED, "trailers": True},
+                {**BODY, "body": b"hell"},
+                {"type": "http.response.trailers", "headers": []},
+            ],
+            "a body of 4 bytes, not 5",
+            "RFC 9110, 6.4.1 and 8.6",
+        ),
         ([], "returned, state: nothing sent", f"{WWW}, Connection Scope"),
         ([START], "returned, state: started", f"{WWW}, Connection Scope"),
         (
@@ -355,6 +373,11 @@ def test_the_application_broke_websocket(script, fault, rule):
         ([STARTUP], "returned, state: starting", "Connection Scope"),
         ([STARTUP, STARTED], "returned, state: started", "Connection Scope"),
         (
+            [STARTUP, SHUTDOWN],  # Ctrl+C before it has started
+            "returned, state: starting",
+            "Connection Scope",
+        ),
+        (
             [STARTUP, STARTED, SHUTDOWN],
             "returned, state: stopping",
             "Connection Scope",
@@ -379,6 +402,20 @@ def test_an_application_that_raises_breaks_no_contract():
     for scope in SCOPES.values():
         with pytest.raises(ValueError, match=scope["type"]):
             run(Referee(app, pytest.fail), scope)
+
+
+def test_a_length_in_capitals_is_a_length():
+    start = {**START, "headers": [(b"Content-Length", b"9")]}
+    faults = [finding.fault for finding in watch(SCOPE, start, BODY)]
+    assert faults == [
+        "http.response.start: header b'Content-Length' is not in lower case",
+        "a body of 5 bytes, not 9",
+    ]
+
+
+def test_not_modified_says_a_length_and_has_no_body():
+    start = {**SIZED, "status": 304}
+    assert watch(SCOPE, start, {**BODY, "body": b""}) == []
 
 
 def test_a_file_is_a_body_whose_length_is_not_known():
@@ -447,6 +484,7 @@ def test_the_server_broke_the_scope(change, fault):
         {"root_path": "/api", "path": "/api/a b"},
         {"raw_path": None},
         {"raw_path": b"*", "path": "*"},
+        {"raw_path": b"http://b/x", "path": "/x"},
         {"raw_path": b"/caf%C3%A9", "path": "/café"},
         {"extensions": None},
     ],
@@ -495,6 +533,17 @@ LAST_PART = "receive() of http.request, state: request told"
         ),
         (
             "websocket",
+            [
+                CONNECT,
+                {"type": "websocket.http.response.start", "status": 401},
+                HEARD,
+                {"type": "websocket.http.response.body"},
+            ],
+            "receive() of websocket.receive before websocket.accept",
+            "Connect",
+        ),
+        (
+            "websocket",
             [HEARD, CLOSE],
             "receive() of websocket.receive, state: connect due",
             "Receive",
@@ -516,7 +565,9 @@ LAST_PART = "receive() of http.request, state: request told"
 def test_the_server_broke_receive(kind, script, fault, heading):
     if kind == "http":
         script = [*script, START, BODY]
-    findings = watch(SCOPES[kind], *script)
+    extensions = {"websocket.http.response": {}}
+    scope = {**SCOPES[kind], "extensions": extensions}
+    findings = watch(scope, *script)
     found, rule = one(findings[:1], "server")
     assert found.startswith(fault)
     assert rule == f"{WWW}, {heading}"
@@ -597,6 +648,35 @@ def test_what_the_server_refused_was_not_said():
         await send(BODY)
 
     run(Referee(app, pytest.fail), send=send)
+
+
+def test_a_last_message_that_was_refused_is_still_due():
+    async def send(message):
+        if message is BODY:
+            raise RuntimeError("no")
+
+    async def app(scope, receive, send):
+        await send(START)
+        with pytest.raises(RuntimeError):
+            await send(BODY)
+
+    findings = []
+    run(Referee(app, findings.append), send=send)
+    assert one(findings, "application")[0] == "returned, state: started"
+
+
+def test_who_closes_twice_is_answered_by_the_server_as_it_likes():
+    async def send(message):
+        if message is again:
+            raise RuntimeError("closed")
+
+    async def app(scope, receive, send):
+        await send(CLOSE)
+        with pytest.raises(RuntimeError):
+            await send(again)
+
+    again = dict(CLOSE)
+    run(Referee(app, pytest.fail), SOCKET, send=send)
 
 
 def test_two_tasks_may_send_at_once():
@@ -681,6 +761,20 @@ def test_the_place_is_not_who_called_the_referee():
     run(Referee(App(), findings.append))
     first = App.__call__.__code__.co_firstlineno
     assert {f.place for f in findings} == {f"{Path(__file__).name}:{first}"}
+
+
+def test_the_place_is_not_outside_of_the_referee():
+    """Here a framework sends, and what wrapped it is the learner's."""
+    code = "async def app(scope, receive, send):\n    await send({})\n"
+    framework = {}
+    exec(compile(code, "<framework>", "exec"), framework)
+    findings = []
+
+    async def outside(scope, receive, send):
+        await Referee(framework["app"], findings.append)(scope, receive, send)
+
+    run(outside)
+    assert [finding.place for finding in findings] == ["", ""]
 
 
 def test_a_finding_as_text():

@@ -21,7 +21,7 @@ GOODBYE = b"\x88\x80\0\0\0\0"  # a client's Close, masked with zeros
 SETTINGS = Settings(
     lifespan="off", access_log=False, date_header=False, server_header=False
 )
-START = {"type": "http.response.start", "status": 200}
+START = {"type": "http.response.start", "status": 200, "headers": []}
 BODY = {"type": "http.response.body", "body": b"hello"}
 
 
