@@ -163,7 +163,7 @@ class Referee:
     """
 
     def __init__(self, app: App, report: Report = warn) -> None:
-        self.app = app
+        self.app = self.__wrapped__ = app
         self.report = report
 
     async def __call__(
