@@ -141,13 +141,15 @@ class Trace:
                 record = current.get(record)
                 record("request", request_of(scope))
             record("scope", snapshot(scope))
-            hear, say = heard(record, receive), said(record, send)
+            line = partial(line_of, scope)
+            hear, say = heard(record, receive, line), said(record, send, line)
             try:
                 await application(scope, hear, say)
             except BaseException as error:
                 record("raised", place(error))
                 raise
-            record("returned", "", defined(application).strip(" ()"))
+            route = scope.get("endpoint", application)
+            record("returned", "", first_line(route))
 
         return traced
 
@@ -155,30 +157,32 @@ class Trace:
 # Messages.
 
 
-def heard(record: Record, receive: Receive) -> Receive:
+def heard(
+    record: Record, receive: Receive, line_now: Callable[[], str]
+) -> Receive:
     """Return a `receive` that records what it returns."""
 
-    async def hear(where: str) -> Message:
+    async def hear(line: str) -> Message:
         message = await receive()
-        record("receive", snapshot(message), where)
+        record("receive", snapshot(message), line)
         return message
 
     # No `async def`: when it is called, we still see who calls.
-    return lambda: hear(caller())
+    return lambda: hear(line_now())
 
 
-def said(record: Record, send: Send) -> Send:
+def said(record: Record, send: Send, line_now: Callable[[], str]) -> Send:
     """Return a `send` that records what it is given, then passes it on."""
 
-    async def say(message: Message, where: str) -> None:
-        record("send", snapshot(message), where)
+    async def say(message: Message, line: str) -> None:
+        record("send", snapshot(message), line)
         try:
             await send(message)
         except BaseException as error:
-            record("refused", place(error), where)
+            record("refused", place(error), line)
             raise
 
-    return lambda message: say(message, caller())
+    return lambda message: say(message, line_now())
 
 
 LOOP = asyncio.Handle._run.__code__  # what calls each task
@@ -201,12 +205,24 @@ def applications_frame() -> FrameType | None:
     return framework
 
 
-def caller() -> str:
-    """Return "main.py:12", where the application is, or ""."""
+def line_of(scope: Scope) -> str:
+    """Return "main.py:12", where the application is, or "".
+
+    When a framework speaks, its router has left the function that it chose
+    in scope["endpoint"] (Starlette and FastAPI do).
+    """
     frame = applications_frame()
     if frame is None:
         return ""
-    return f"{basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    path = frame.f_code.co_filename
+    if not is_learners(path) and "endpoint" in scope:
+        return first_line(scope["endpoint"])
+    return f"{basename(path)}:{frame.f_lineno}"
+
+
+def first_line(function: Any) -> str:
+    """Return "main.py:12", where a function begins, or ""."""
+    return defined(function).strip(" ()")
 
 
 def request_of(scope: Scope) -> str:
@@ -229,8 +245,13 @@ def snapshot(value: Any, depth: int = DEPTH) -> Any:
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     if depth and isinstance(value, dict):
-        copy = {str(key): snapshot(value[key], depth - 1) for key in value}
-        return copy | {"state": [*copy["state"]]} if "state" in copy else copy
+        copy = {
+            str(snapshot(key, 0)): snapshot(value[key], depth - 1)
+            for key in value
+        }
+        if isinstance(copy.get("state"), dict):
+            copy["state"] = [*copy["state"]]
+        return copy
     if depth and isinstance(value, (list, tuple)):
         items = [snapshot(item, depth - 1) for item in value]
         if len(items) == 2 and is_secret(items[0]):
@@ -360,8 +381,10 @@ class Wire:
         self._begun, self._left = data[at:], max(0, at - len(data))
 
 
-OPCODES = {0: "more", 1: "text", 2: "binary", 8: "close", 9: "ping"}
-OPCODES |= {10: "pong"}
+OPCODES = {
+    **{0: "more", 1: "text", 2: "binary"},
+    **{8: "close", 9: "ping", 10: "pong"},
+}
 
 
 def frame(first: int, size: int, payload: bytes) -> str:

@@ -418,6 +418,17 @@ async def test_a_send_in_a_task_has_the_line_that_made_it():
 
 
 @on_a_loop
+async def test_a_receive_in_a_task_has_the_line_that_made_it():
+    async def app(scope, receive, send):
+        await asyncio.create_task(receive())
+        await hello(scope, receive, send)
+
+    events = await traced(app, LAST)
+    places = [e.place for e in events if e.station == "receive"]
+    assert places == [line_of(app, "create_task")]
+
+
+@on_a_loop
 async def test_a_send_that_is_not_awaited_is_not_heard():
     async def app(scope, receive, send):
         forgotten = send(START)
@@ -600,8 +611,9 @@ def test_foreign_objects_are_only_named():
             raise AssertionError("nobody shall ask")
 
     once = iter([1, 2])
-    shown = snapshot({"a": Shy(), "b": once, "c": [Shy()]})
-    assert shown == {"a": "<Shy>", "b": "<list_iterator>", "c": ["<Shy>"]}
+    shown = snapshot({"a": Shy(), "b": once, "state": Shy()})
+    assert shown == {"a": "<Shy>", "b": "<list_iterator>", "state": "<Shy>"}
+    assert snapshot({Shy(): 1}) == {"<Shy>": 1}
     assert list(once) == [1, 2]
 
 
