@@ -57,6 +57,7 @@ log = logging.getLogger("asgi_ref")
 COLUMNS = 79
 SHOWN = 600  # bytes of a read or write that the ladder shows
 BRIEF = 100  # bytes or characters of one value
+WORDS = 26  # characters that have room beside the name of a chapter
 DEPTH = 5  # of what is copied of a message: tuples in lists in dicts
 SECRET = b"authorization proxy-authorization cookie set-cookie".split()
 SECRETS = re.compile(
@@ -444,7 +445,7 @@ def ladder(event: Event) -> str:
     first = [title + tag] if tag[0] == " " else [title, tag]
     lines = [
         line[start : start + width]
-        for line in first + details
+        for line in map(visible, first + details)
         for start in range(0, len(line) or 1, width)
     ]
     return left + f"\n{below}".join(lines)
@@ -457,6 +458,8 @@ def described(event: Event) -> list[str]:
         return [f"{station} {len(what)} bytes", *in_lines(what)]
     lines = [f"at {event.place}"] if event.place else []
     if not isinstance(what, dict):
+        if len(str(what)) > WORDS:
+            return [station, *lines, what]
         return [f"{station} {what}", *lines]
     for key, value in what.items():
         if key == "type" or (station == "scope" and key not in OF_SCOPE):
@@ -491,13 +494,15 @@ def in_lines(data: bytes) -> list[str]:
 
 
 def short(value: object) -> str:
-    """Return a value as Python writes it, the beginning of a long one.
-
-    So nothing in it can give orders to the terminal.
-    """
+    """Return a value as Python writes it, the beginning of a long one."""
     if isinstance(value, (bytes, str)) and len(value) > BRIEF:
         return f"{value[:BRIEF]!r}... {len(value)} in all"
     return repr(value)
+
+
+def visible(text: str) -> str:
+    """Return a text with escapes for what gives orders to a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 # For programs.
@@ -565,7 +570,7 @@ class Stepper:
             return False
         from pdb import Pdb
 
-        debugger = Pdb()
+        debugger = Pdb(nosigint=True)  # Ctrl+C still stops the server
         debugger.set_trace(frame)
         sys.settrace(None)  # it would stop in what lies between
         debugger.set_next(frame)

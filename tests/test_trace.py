@@ -708,14 +708,14 @@ def test_every_line_fits_and_says_whose_it_is(station, what):
 
 
 def test_a_terminal_is_given_no_orders():
-    evil = "\x1b[2J\x07\u202e"
+    evil = "\x1b[2J\x07\u202e\x9b\n"
     for what in (
-        evil.encode(),
-        b"GET " + evil.encode(),
-        {"type": "a", "b": evil},
+        *(evil, evil.encode(), b"GET " + evil.encode(), {"type": evil}),
+        *({"type": "a", evil: evil}, {"type": "a", "b": [evil, 1]}),
     ):
-        shown = ladder(Event(0, 1, "send", what))
-        assert not set("\x1b\x07\u202e") & set(shown)
+        for line in ladder(Event(0, 1, "send", what)).split("\n"):
+            assert line.isprintable()
+            assert line[10:13] == "#1 "
 
 
 def test_the_bytes_of_a_head_line_by_line():
@@ -831,7 +831,7 @@ def test_b_has_to_wait_for_the_application_to_begin():
 
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys
 sys.path.insert(0, sys.argv[1])
 from asgi_ref.server import Server, Settings
 from asgi_ref.trace import Stepper, Trace
@@ -852,7 +852,9 @@ async def main():
     transport.feed(b"")
     await server.attend(trace.around(transport))
 
+before = signal.getsignal(signal.SIGINT)
 asyncio.run(main())
+print("Ctrl+C as before:", signal.getsignal(signal.SIGINT) is before)
 """
 
 
@@ -872,4 +874,5 @@ def test_b_is_a_debugger_where_the_application_is(tmp_path):
     assert "'later'" in done.stdout
     assert done.stdout.index("fortytwo") < done.stdout.index("later'")
     assert "HTTP/1.1 200 OK" in done.stdout
+    assert "Ctrl+C as before: True" in done.stdout
     assert not done.stderr

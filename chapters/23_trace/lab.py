@@ -145,7 +145,7 @@ def traced():
     stations = []
     trace = Trace(lambda event: stations.append(event.station), clock())
     asyncio.run(dialogue(echo, trace))
-    print(" ".join(stations[4:11]))
+    print(" ".join(stations[4:12]))
 
 
 def one_request():
