@@ -1,12 +1,13 @@
 """A trace: what was said on each connection, and who said it where.
 
-    trace = Trace(write)               write(event) is called for each event
-    app = trace.app(app)               its scope, and all that it hears, says
-    Server(app, transport=trace.transport)           the bytes on the wire
+    trace = Trace(write)              write(event): called for each event
+    trace.app(app)                    records its scope, receive and send
+    trace.transport(reader, writer)   records the bytes; see Server
 
-    lambda event: print(ladder(event))    for people (--trace)
-    lambda event: print(json_line(event), file=file)    (--trace=FILE.jsonl)
-    Stepper()                             stops before each message (--step)
+    ladder(event)                     text for people (--trace)
+    json_line(event)                  JSON for programs (--trace=FILE.jsonl)
+    Stepper()                         a write that stops before each message
+                                      (--step)
 
 It stands where bytes and messages pass anyway, and passes them on: nothing
 is read that nobody asked for, nothing waits, nothing is kept. So the
