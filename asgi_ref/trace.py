@@ -34,7 +34,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from functools import partial
+from functools import partial, update_wrapper
 from os.path import basename, dirname
 from types import FrameType
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -153,7 +153,7 @@ class Trace:
             route = scope.get("endpoint", application)
             record("returned", "", first_line(route))
 
-        return traced
+        return update_wrapper(traced, application, (), ())
 
 
 # Messages.
