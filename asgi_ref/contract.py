@@ -239,6 +239,8 @@ def is_learners(path: str) -> bool:
 
 def defined(app: Any) -> str:
     """Return " (main.py:31)", where an application begins, or ""."""
+    while hasattr(app, "__wrapped__"):  # what is around it says what it wraps
+        app = app.__wrapped__
     call = app if hasattr(app, "__code__") else type(app).__call__
     code = getattr(call, "__code__", None)
     if code is None or not is_learners(code.co_filename):

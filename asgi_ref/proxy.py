@@ -60,7 +60,7 @@ class ProxyHeaders:
     def __init__(self, app: App, trusted: str = "127.0.0.1,::1") -> None:
         names = {name.strip() for name in trusted.split(",")}
         addresses = names - {EVERYBODY, UNIX}
-        self._app = app
+        self._app = self.__wrapped__ = app
         self._everybody = EVERYBODY in names
         self._unix = UNIX in names
         self._networks = [network(name) for name in sorted(addresses)]

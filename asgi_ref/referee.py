@@ -163,7 +163,7 @@ class Referee:
     """
 
     def __init__(self, app: App, report: Report = warn) -> None:
-        self.app = app
+        self.app = self.__wrapped__ = app
         self.report = report
 
     async def __call__(
@@ -260,16 +260,12 @@ class Call:
                     fault = f"{kind}: the server does not offer it"
                     self._found(self.app, fault, "ASGI 3.0, Extensions")
             self._count(message)
-        else:
-            self._size = None
         self.over = self.over or self.app.state in LAST
 
     def _count(self, message: Message) -> None:
         """Compare the body with what the head says of it."""
         if message["type"] == "http.response.start":
             self._size = size_of_body(message, self._scope.get("method"))
-        elif message["type"] == "http.response.pathsend":
-            self._size = None  # a file's size is the server's to look at
         elif message["type"] == "http.response.body":
             self._sent += len(message.get("body", b""))
             whole = self.app.state in ("complete", "trailers due")

@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, update_wrapper
 from socket import socket
 from typing import Any, Protocol
 
@@ -551,7 +551,7 @@ def with_extension(app: App, name: str, value: dict[str, Any]) -> App:
         scope["extensions"][name] = value.copy()
         await app(scope, receive, send)
 
-    return told
+    return update_wrapper(told, app, (), ())
 
 
 async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,12 +1,13 @@
 """A trace: what was said on each connection, and who said it where.
 
-    trace = Trace(write)               write(event) is called for each event
-    app = trace.app(app)               its scope, and all that it hears, says
-    Server(app, transport=trace.transport)           the bytes on the wire
+    trace = Trace(write)              write(event): called for each event
+    trace.app(app)                    records its scope, receive and send
+    trace.transport(reader, writer)   records the bytes; see Server
 
-    lambda event: print(ladder(event))    for people (--trace)
-    lambda event: print(json_line(event), file=file)    (--trace=FILE.jsonl)
-    Stepper()                             stops before each message (--step)
+    ladder(event)                     text for people (--trace)
+    json_line(event)                  JSON for programs (--trace=FILE.jsonl)
+    Stepper()                         a write that stops before each message
+                                      (--step)
 
 It stands where bytes and messages pass anyway, and passes them on: nothing
 is read that nobody asked for, nothing waits, nothing is kept. So the
@@ -33,7 +34,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from functools import partial
+from functools import partial, update_wrapper
 from os.path import basename, dirname
 from types import FrameType
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -57,6 +58,7 @@ log = logging.getLogger("asgi_ref")
 COLUMNS = 79
 SHOWN = 600  # bytes of a read or write that the ladder shows
 BRIEF = 100  # bytes or characters of one value
+WORDS = 26  # characters that have room beside the name of a chapter
 DEPTH = 5  # of what is copied of a message: tuples in lists in dicts
 SECRET = b"authorization proxy-authorization cookie set-cookie".split()
 SECRETS = re.compile(
@@ -151,7 +153,7 @@ class Trace:
             route = scope.get("endpoint", application)
             record("returned", "", first_line(route))
 
-        return traced
+        return update_wrapper(traced, application, (), ())
 
 
 # Messages.
@@ -444,7 +446,7 @@ def ladder(event: Event) -> str:
     first = [title + tag] if tag[0] == " " else [title, tag]
     lines = [
         line[start : start + width]
-        for line in first + details
+        for line in map(visible, first + details)
         for start in range(0, len(line) or 1, width)
     ]
     return left + f"\n{below}".join(lines)
@@ -457,6 +459,8 @@ def described(event: Event) -> list[str]:
         return [f"{station} {len(what)} bytes", *in_lines(what)]
     lines = [f"at {event.place}"] if event.place else []
     if not isinstance(what, dict):
+        if len(str(what)) > WORDS:
+            return [station, *lines, what]
         return [f"{station} {what}", *lines]
     for key, value in what.items():
         if key == "type" or (station == "scope" and key not in OF_SCOPE):
@@ -491,13 +495,15 @@ def in_lines(data: bytes) -> list[str]:
 
 
 def short(value: object) -> str:
-    """Return a value as Python writes it, the beginning of a long one.
-
-    So nothing in it can give orders to the terminal.
-    """
+    """Return a value as Python writes it, the beginning of a long one."""
     if isinstance(value, (bytes, str)) and len(value) > BRIEF:
         return f"{value[:BRIEF]!r}... {len(value)} in all"
     return repr(value)
+
+
+def visible(text: str) -> str:
+    """Return a text with escapes for what gives orders to a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 # For programs.
@@ -565,7 +571,7 @@ class Stepper:
             return False
         from pdb import Pdb
 
-        debugger = Pdb()
+        debugger = Pdb(nosigint=True)  # Ctrl+C still stops the server
         debugger.set_trace(frame)
         sys.settrace(None)  # it would stop in what lies between
         debugger.set_next(frame)

@@ -237,7 +237,8 @@ class Retire:
     def __init__(
         self, app: App, limit: int, retire: Callable[[], object]
     ) -> None:
-        self._app, self._left, self._retire = app, limit, retire
+        self._app = self.__wrapped__ = app
+        self._left, self._retire = limit, retire
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send

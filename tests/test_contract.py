@@ -16,6 +16,7 @@ from asgi_ref.contract import (
     ClientDisconnected,
     ContractError,
     check,
+    defined,
     place,
 )
 
@@ -290,6 +291,19 @@ def test_place_names_the_line_outside_the_package():
 
 def test_place_of_an_error_that_was_never_raised():
     assert place(ValueError("no")) == "ValueError: no"
+
+
+def test_where_an_application_begins():
+    async def app(scope, receive, send): ...
+
+    class Middleware:
+        def __init__(self, app):
+            self.__wrapped__ = app
+
+    line = app.__code__.co_firstlineno
+    assert defined(app) == f" (test_contract.py:{line})"
+    assert defined(Middleware(Middleware(app))) == defined(app)
+    assert defined(print) == ""
 
 
 def test_what_the_module_speaks_of_is_there():
