@@ -11,6 +11,7 @@ A part that was not asked for is not even imported.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import sys
@@ -339,10 +340,19 @@ def make_trace(options: Namespace) -> Any:
         mode = "a" if options.child == "worker" else "w"
         try:
             # Open until the process ends, and complete after each line.
-            file = open(options.trace, mode, buffering=1)  # noqa: SIM115
+            # What people send is in it: nobody else may read it.
+            file = open(  # noqa: SIM115
+                options.trace,
+                mode,
+                buffering=1,
+                encoding="ascii",
+                opener=lambda path, flags: os.open(path, flags, 0o600),
+            )
         except OSError as error:
             raise BadUsage(f"--trace: {error}") from None
         return Trace(lambda event: print(json_line(event), file=file))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     print(HEADING, flush=True)
     if options.step:
         return Trace(Stepper())
