@@ -150,25 +150,24 @@ class Supervisor:
             self._child.terminate()
 
     def _until_changed(self, child: Child) -> list[str]:
-        """Wait for changes, and then until there are no more.
+        """Wait for changes, and then for one delay without any.
 
         Editors save several files at once, and not each in one piece.
         """
+        alive = True
         changed: set[str] = set()
-        alive, more = True, self._files.changed()
-        while not self._stopping and (more or not changed):
+        while not self._stopping:
+            more = self._files.changed()
+            if changed and not more:
+                log.info("reload    %s changed", in_short(sorted(changed)))
+                break
+            changed |= more
             if alive and (status := child.poll()) is not None:
                 alive = False
-                log.error("reload    the server ended, %s", named(status))
-                log.error("reload    the next change starts it again")
+                what = "the server ended by itself, " + described(status)
+                log.error("reload    %s; waiting for a change", what)
             self._sleep(self._delay)
-            more = self._files.changed()
-            changed |= more
-        names = sorted(changed)
-        if not self._stopping:
-            others = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            log.info("reload    %s%s changed", ", ".join(names[:3]), others)
-        return names
+        return sorted(changed)
 
     def _end(self, child: Child) -> None:
         """End a child in good order, but do not wait for ever."""
@@ -183,7 +182,13 @@ class Supervisor:
             child.wait()
 
 
-def named(status: int) -> str:
+def in_short(paths: list[str]) -> str:
+    """Return the first three paths, and how many more there are."""
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(paths[:3]) + more
+
+
+def described(status: int) -> str:
     """Return an exit status in words; below 0 it is a signal."""
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
