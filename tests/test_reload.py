@@ -30,6 +30,7 @@ from asgi_ref.target import TargetError, load
 from asgi_ref.transport import MemoryTransport
 
 ROOT = Path(__file__).resolve().parents[1]
+STOPPED = -signal.SIGTERM if os.name == "posix" else 1
 PATIENCE = 20  # seconds before something that never comes is an error
 
 posix = pytest.mark.skipif(
@@ -185,6 +186,14 @@ def idle():
     )
 
 
+def speaking(program):
+    """Start a child; return when it has said something."""
+    words, pipe = [sys.executable, "-c", program], subprocess.PIPE
+    child = subprocess.Popen(words, stdin=pipe, stdout=pipe)
+    child.stdout.readline()
+    return child
+
+
 class Play:
     """Runs a supervisor; each of its sleeps is one act of ours."""
 
@@ -199,8 +208,9 @@ class Play:
         assert self.supervisor.run() == 0
         for child in self.children:
             assert child.returncode is not None
-            if child.stdin:
-                child.stdin.close()
+            for pipe in child.stdin, child.stdout:
+                if pipe:
+                    pipe.close()
 
     def begin(self):
         self.children.append(self.start())
@@ -257,6 +267,18 @@ def test_a_change_is_a_new_child(folder, logged):
     assert logged.messages == ["reload    main.py changed"]
 
 
+def test_what_was_compiled_is_forgotten(folder):
+    def compiled():
+        py_compile.compile("main.py")
+        py_compile.compile("b.py")
+        save("main.py")()
+
+    Path("b.py").touch()
+    Play(compiled, nothing)
+    (left,) = folder.glob("__pycache__/*")
+    assert left.name.startswith("b.")
+
+
 def test_it_waits_until_nothing_changes(folder, logged):
     acts = save("main.py"), save("b.py"), save("a.py", "main.py"), nothing
     play = Play(*acts)
@@ -300,23 +322,33 @@ def test_a_signal_while_a_child_starts(folder):
 
     play = Play.__new__(Play)
     play.__init__(start=start)
-    assert len(play.children) == 1
+    (child,) = play.children
+    assert child.returncode == STOPPED
     assert play.slept == []
+
+
+@posix
+def test_a_child_is_told_once(folder):
+    told = "import signal, sys, time; told = []\n"
+    told += "signal.signal(15, lambda *_: told.append(1)); print(flush=1)\n"
+    told += "while not told: time.sleep(0.01)\n"
+    told += "print(flush=1); time.sleep(0.2); sys.exit(len(told))"
+
+    def stop():
+        play.supervisor.stop()
+        play.last().stdout.readline()  # it was told
+
+    play = Play.__new__(Play)
+    play.__init__(stop, start=lambda: speaking(told))
+    assert play.last().returncode == 1
 
 
 @posix
 def test_a_child_that_does_not_end_is_killed(folder, logged):
     deaf = "import signal; signal.signal(15, signal.SIG_IGN); print(flush=1)"
 
-    def start():
-        words = [sys.executable, "-c", f"{deaf}; input()"]
-        pipe = subprocess.PIPE
-        child = subprocess.Popen(words, stdin=pipe, stdout=pipe)
-        child.stdout.readline()
-        child.stdout.close()
-        return child
-
-    play = Play(start=start, patience=0.1)
+    words = f"{deaf}; input()"
+    play = Play(start=lambda: speaking(words), patience=0.1)
     assert play.children[0].returncode == -signal.SIGKILL
     assert logged.messages == ["reload    killed: it did not end in 0.1 s"]
 
