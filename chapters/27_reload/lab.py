@@ -203,7 +203,7 @@ async def serve_in_memory(app, accept):
     await task
 
 
-VARYING = {"_seen", "before", "found", "stamp"}  # times
+VARYING = {"_seen", "before", "stamp"}  # times
 
 
 def walk(wire=print):
