@@ -86,12 +86,10 @@ class Files:
 
     def _walk(self, top: str) -> Iterator[str]:
         for folder, folders, names in os.walk(os.path.normpath(top)):
-            folders[:] = [
-                name
-                for name in folders
-                if not matches(self._exclude, folder, name)
-                and not os.path.exists(f"{folder}/{name}/pyvenv.cfg")
-            ]
+            for name in folders[:]:
+                venv = os.path.exists(f"{folder}/{name}/pyvenv.cfg")
+                if venv or matches(self._exclude, folder, name):
+                    folders.remove(name)  # os.walk goes on with the others
             for name in names:
                 if matches(self._include, folder, name) and not (
                     matches(self._exclude, folder, name)
