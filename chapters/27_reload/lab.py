@@ -33,14 +33,13 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 LADDER = [
-    ("files", "parent", "prices.py is another one"),
-    ("files", "parent", "for one delay, no more changes"),
+    ("client", "old child", "GET /"),
+    ("old child", "client", "tea 2"),
     ("parent", "old child", "SIGTERM"),
-    ("client", "socket", "a new connection: it waits"),
-    ("old child", "parent", "has ended"),
-    ("parent", "new child", "python -m asgi_ref ... --fd 3"),
-    ("new child", "socket", "accept()"),
-    ("new child", "client", "200 OK, tea 3"),
+    ("client", "parent", "connects, GET /"),
+    ("old child", "parent", "exit status 0"),
+    ("parent", "new child", "the socket"),
+    ("new child", "client", "tea 3"),
 ]
 
 
