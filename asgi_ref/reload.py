@@ -217,17 +217,27 @@ def ctrl_c_is_ours() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def starter(arguments: Sequence[str], sock: socket) -> Callable[[], Child]:
+def starter(
+    arguments: Sequence[str], sock: socket, first: Sequence[str] = ()
+) -> Callable[[], Child]:
     """Return what starts a child, a server on our listening socket.
 
-    arguments: the command line that we were started with.
+    arguments: the command line that we were started with. first: what only
+    the first child is given.
     """
     ours, theirs = socketpair()
     ours.detach()  # not used, not closed: the kernel does when we die
     fds = sock.fileno(), theirs.detach()
-    if os.name != "posix":
-        return lambda: subprocess.Popen(command(arguments))
-    return lambda: subprocess.Popen(command(arguments, *fds), pass_fds=fds)
+    more = list(first)
+
+    def start() -> Child:
+        line = [*arguments, *more]
+        more.clear()
+        if os.name != "posix":
+            return subprocess.Popen(command(line))
+        return subprocess.Popen(command(line, *fds), pass_fds=fds)
+
+    return start
 
 
 def command(
