@@ -66,36 +66,30 @@ class Files:
         self._folders = folders
         self._include = ("*.py", *include)
         self._exclude = (*LEFT_OUT, *exclude)
-        self._seen = self._look()
+        self._seen: dict[str, Stamp] = {}
+        self.changed()
 
     def __len__(self) -> int:
         return len(self._seen)
 
     def changed(self) -> set[str]:
         """Return what has come, gone or changed since the last call."""
-        before, self._seen = self._seen, self._look()
-        return {path for path, _ in before.items() ^ self._seen.items()}
-
-    def _look(self) -> dict[str, Stamp]:
-        """Return what tells, for each file, that it is another one."""
-        found = {}
+        before, self._seen = self._seen, {}
         for folder in self._folders:
             for path in self._walk(folder):
                 with suppress(OSError):  # it has gone meanwhile
                     info = os.stat(path)
                     # Editors save into a new file, and rename: a new inode.
                     stamp = info.st_mtime_ns, info.st_size, info.st_ino
-                    found[path] = stamp
-        return found
+                    self._seen[path] = stamp
+        return {path for path, _ in before.items() ^ self._seen.items()}
 
     def _walk(self, top: str) -> Iterator[str]:
         for folder, folders, names in os.walk(os.path.normpath(top)):
-            folders[:] = [
-                name
-                for name in folders
-                if not matches(self._exclude, folder, name)
-                and not os.path.exists(f"{folder}/{name}/pyvenv.cfg")
-            ]
+            for name in folders[:]:
+                venv = os.path.exists(f"{folder}/{name}/pyvenv.cfg")
+                if venv or matches(self._exclude, folder, name):
+                    folders.remove(name)  # os.walk goes on with the others
             for name in names:
                 if matches(self._include, folder, name) and not (
                     matches(self._exclude, folder, name)

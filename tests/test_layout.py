@@ -29,7 +29,7 @@ TOP_LEVEL |= {"asgi_ref", "chapters", "tests"}
 COLUMNS = 79
 # The aim for the whole package was 2,000; it is over it, and a new line should
 # be worth another.
-PACKAGE_LINES = 5600
+PACKAGE_LINES = 6200
 FUNCTION_LINES = 32
 
 FILES = sorted(PACKAGE.glob("*.py"))

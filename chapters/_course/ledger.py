@@ -155,6 +155,12 @@ DOCUMENTS = (
         ),
         "https://peps.python.org/pep-3333/",
     ),
+    Document(
+        "PEP 552",
+        "Deterministic pycs",
+        ("Rationale", "Specification"),
+        "https://peps.python.org/pep-0552/",
+    ),
     Document("RFC 9293", "Transmission Control Protocol"),
     Document("RFC 1122", "Requirements for Internet Hosts"),
     Document("RFC 4291", "IP Version 6 Addressing Architecture"),
