@@ -48,6 +48,7 @@ async def websocket(conversation: Conversation, request: Request) -> None:
 log = logging.getLogger("asgi_ref")
 
 FORCED = 2.0  # seconds after the second signal
+LAST_WORDS = 4.0  # seconds for a child, after its graceful shutdown
 EXAMINED = 5.0  # seconds that the doctor waits for an answer
 
 UPGRADES: dict[bytes, Upgrade] = {b"websocket": websocket}
@@ -120,13 +121,18 @@ def load_env(path: str) -> None:
 
 def serve_asgi(options: Namespace) -> int:
     """Serve an ASGI application until a signal comes."""
-    tls = make_tls(options)
     try:
         app = load(options)
         app, version = as_asgi3(app, options.interface)
         app, what = around(options, app), f"ASGI {version}"
     except target.TargetError as error:
         app, what = stand_in(options, error), "not loaded"
+    return serve_app(options, app, what)
+
+
+def serve_app(options: Namespace, app: App, what: str) -> int:
+    """Serve what is ASGI 3, and has been put together; what: see announce."""
+    tls = make_tls(options)
     with opened(options) as sock:
         announce(sock, options, what)
         asyncio.run(serve_command(options, app, sock, tls))
@@ -137,7 +143,10 @@ def serve_wsgi(options: Namespace) -> int:
     """Serve a WSGI application, with threads, until a signal comes."""
     from . import threads
 
-    app = load(options)
+    try:
+        app = load(options)
+    except target.TargetError as error:
+        return serve_app(options, stand_in(options, error), "not loaded")
     settings = vars(config.settings(options))
     if options.threads:
         settings["threads"] = options.threads
@@ -189,8 +198,8 @@ def opened(options: Namespace) -> Iterator[socket]:
     try:
         yield sock
     finally:
-        if options.child:
-            sock.close()  # it is the parent's, and so is its file
+        if options.fd is not None:
+            sock.close()  # it is somebody else's, and so is its file
         else:
             listen.close(sock, address)
 
@@ -309,7 +318,8 @@ async def serve_command(
         ready.add_done_callback(lambda task: task.cancelled() or say(READY))
         try:
             with watched(options):
-                return await _serve_alone(server, sock, bool(options.child))
+                keep = options.fd is not None
+                return await _serve_alone(server, sock, keep)
         except StartupFailed as error:
             app = stand_in(options, error)
         finally:
@@ -459,7 +469,9 @@ def serve_and_watch(options: Namespace, words: list[str]) -> int:
     with opened(options) as sock:
         banner = ["--banner", more]
         start = starter([*words, "--child", "reload"], sock, banner)
-        return Supervisor(start, files, options.reload_delay or 0.25).run()
+        patience = (options.timeout_graceful_shutdown or 1) + LAST_WORDS
+        delay = options.reload_delay or 0.25
+        return Supervisor(start, files, delay, patience).run()
 
 
 def tie(

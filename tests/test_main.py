@@ -1260,3 +1260,31 @@ def test_what_the_doctor_finds(start, tmp_path, app, status, says):
     server = start("doctor", "main:app")
     assert server.ended() == status
     assert says in server.log.rest()
+
+
+def test_reload_of_a_wsgi_application_that_cannot_be_loaded(start, tmp_path):
+    flags = "--port", "0", "--reload", "--reload-delay", "0.02"
+    server = start(*flags, "--interface", "wsgi", app="def (:\n")
+    line = server.out.until("  open  ")
+    server.address = "127.0.0.1", int(re.search(r":(\d+)", line)[1])
+    server.log.until("still listening")
+    assert server.get()[0] == 503
+    change(tmp_path, WSGI)
+    server.log.until("startup")
+    assert server.get("/x")[0] == 200
+    assert server.stop() == 0
+
+
+def test_reload_leaves_the_unix_socket_to_the_parent(start, tmp_path):
+    flags = "--uds", "app.sock", "--reload", "--reload-delay", "0.02"
+    server = start(*flags, app=says("one"))
+    server.ready()
+    change(tmp_path, says("two"))
+    server.log.until("startup")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        client.connect(str(tmp_path / "app.sock"))
+        client.sendall(request())
+        assert b"two" in client.recv(65536)
+    assert server.stop() == 0
+    assert not (tmp_path / "app.sock").exists()
