@@ -10,7 +10,8 @@ it asks the loop, and when there is no answer it looks where the thread is.
 
 It only looks: nothing is ended, nothing runs faster. It is silent while a
 debugger is attached, and after the process was suspended. Code in C that
-keeps the GIL stops this thread as well; that is told when it is over.
+keeps the GIL stops this thread as well; that is told when it is over. It
+knows asyncio's own loops.
 
 Source: Python library reference, "Developing with asyncio", section Running
 Blocking Code; `sys._current_frames`.
@@ -28,14 +29,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from .contract import is_learners
-from .server import debugged
 
 log = logging.getLogger("asgi_ref")
 
-RESTS = 10  # pauses between two questions in the time that may pass
-TURN = asyncio.Handle._run.__code__  # below it there is only the loop
+PARTS = 10  # of the time that may pass, one is the rest between questions
+TURN = asyncio.Handle._run.__code__  # what the loop calls lies above this
 
 Report = Callable[[str], object]
 Clock = Callable[[], float]
@@ -77,21 +78,27 @@ class Watchdog:
         self._thread = threading.get_ident()
         self._heard = threading.Event()
         self._ended = threading.Event()
+        self._mark = 0.0, 0.0  # clock and cpu, when last looked at
 
     def run(self) -> None:
         """Ask again and again, until the end or until the loop is closed."""
+        rest = self._seconds / PARTS
         while True:
-            self._heard.clear()
-            self._wait(self._ended, self._seconds / RESTS)
+            self._heard.clear()  # before we look for the end, which sets it
+            self._mark = self._clock(), self._cpu()
+            self._ended.wait(rest)
+            self._was_kept(rest)
             if self._ended.is_set() or not self._ask():
                 return
-            asked = self._clock()
-            in_time = self._wait(self._heard, self._seconds)
-            if in_time and not self._heard.is_set():
+            self._was_kept(0)
+            asked = self._mark[0]
+            in_time = self._heard.wait(self._seconds)
+            kept = self._was_kept(0 if in_time else self._seconds)
+            if not in_time and not kept:
                 self._look(asked)
 
     def end(self) -> None:
-        """Let run() return. What is called last is waited for last."""
+        """Let run() return, whatever it waits for."""
         self._ended.set()
         self._heard.set()
 
@@ -103,30 +110,28 @@ class Watchdog:
             return False
         return True
 
-    def _wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait for an event, or so long; False if we woke up far too late.
+    def _was_kept(self, expected: float) -> bool:
+        """Say whether much more time than expected has passed since the mark.
 
         Then this thread could not run either. If the process has computed
-        meanwhile, somebody kept the GIL; if not, it was suspended.
+        meanwhile, somebody kept the GIL. If not, it was suspended.
         """
-        began, computed = self._clock(), self._cpu()
-        event.wait(seconds)
-        late = self._clock() - began - seconds
+        before, self._mark = self._mark, (self._clock(), self._cpu())
+        late = self._mark[0] - before[0] - expected
         if late < self._seconds:
-            return True
-        frame = sys._current_frames().get(self._thread)
-        if frame and self._cpu() - computed >= self._seconds:
-            # It had to let us run at the end of its call, so it is there now.
-            where, line, request = seen(frame)
+            return False
+        if self._mark[1] - before[1] >= self._seconds:
+            # Who kept it has just had to let us run, and is still there.
+            where, line, request = seen(self._frames())
             note = f"{late:.1f} s{request}; over: it kept the GIL"
             self._report(f"blocked   {where}: {line}  ({note})")
-        return False
+        return True
 
     def _look(self, asked: float) -> None:
         """Say where the loop's thread is, and when the loop goes on."""
-        frame = sys._current_frames().get(self._thread)
-        if frame and not is_debugged(frame):
-            where, line, request = seen(frame)
+        frames = self._frames()
+        if frames and not is_debugged(frames):
+            where, line, request = seen(frames)
             if self._heard.is_set():
                 return  # it has gone on while we looked
             note = f"{self._clock() - asked:.1f} s so far{request}"
@@ -136,34 +141,30 @@ class Watchdog:
             self._report(f"blocked   {where} went on after {took:.1f} s")
         self._heard.wait()
 
+    def _frames(self) -> list[FrameType]:
+        """Return what the loop has called, innermost first; [] if nothing."""
+        frames, frame = [], sys._current_frames().get(self._thread)
+        while frame and frame.f_code is not TURN:
+            frames.append(frame)
+            frame = frame.f_back
+        return frames if frame else []
 
-def seen(frame: FrameType) -> tuple[str, str, str]:
-    """Return where a thread is, the line's text, and for which request.
+
+def seen(frames: list[FrameType]) -> tuple[str, str, str]:
+    """Return a place, the text of its line, and for which request it runs.
 
     The place is the innermost one in the application's own code: not
     `readinto` in socket.py, but the line that led there.
     """
-    frames = stack(frame)
-    codes = [f.f_code for f in frames]
-    if TURN not in codes:
+    if not frames:
         return "another thread", "the loop was waiting", ""
-    frames = frames[: codes.index(TURN)]
     own = [f for f in frames if is_learners(f.f_code.co_filename)]
-    chosen = own[0] if own else frame
-    path, number = chosen.f_code.co_filename, chosen.f_lineno or 0
-    function = chosen.f_code.co_qualname
-    where = f"{os.path.basename(path)}:{number} in {function}"
+    frame = own[0] if own else frames[0]
+    path, number = frame.f_code.co_filename, frame.f_lineno or 0
     line = linecache.getline(path, number).strip()
+    function = frame.f_code.co_qualname.rpartition(".<locals>.")[2]
+    where = f"{os.path.basename(path)}:{number} in {function}"
     return where, line, request(f.f_locals.get("scope") for f in frames)
-
-
-def stack(frame: FrameType | None) -> list[FrameType]:
-    """Return the frames of a thread, the innermost one first."""
-    frames = []
-    while frame:
-        frames.append(frame)
-        frame = frame.f_back
-    return frames
 
 
 def request(scopes: Iterable[object]) -> str:
@@ -178,10 +179,12 @@ def request(scopes: Iterable[object]) -> str:
     return ""
 
 
-def is_debugged(frame: FrameType) -> bool:
-    """Say whether a debugger holds the thread that a frame runs in.
+def is_debugged(frames: list[FrameType]) -> bool:
+    """Say whether a debugger follows these frames.
 
-    `debugged()` alone would ask about ours: sys.settrace() is for the thread
-    that calls it. But the frames that a debugger follows are marked.
+    sys.gettrace() would not do: it tells of the thread that asks, which is
+    ours. Python 3.12 has another way, that is for all threads.
     """
-    return debugged() or any(f.f_trace for f in stack(frame))
+    monitoring: Any = getattr(sys, "monitoring", None)
+    tool = monitoring and monitoring.get_tool(monitoring.DEBUGGER_ID)
+    return bool(tool) or any(frame.f_trace for frame in frames)
