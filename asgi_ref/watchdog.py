@@ -164,10 +164,10 @@ def seen(frames: list[FrameType]) -> tuple[str, str, str]:
     line = linecache.getline(path, number).strip()
     function = frame.f_code.co_qualname.rpartition(".<locals>.")[2]
     where = f"{os.path.basename(path)}:{number} in {function}"
-    return where, line, request(f.f_locals.get("scope") for f in frames)
+    return where, line, request_of(f.f_locals.get("scope") for f in frames)
 
 
-def request(scopes: Iterable[object]) -> str:
+def request_of(scopes: Iterable[object]) -> str:
     """Return ", GET /items/7" of the first scope that has a path, or "".
 
     As the client has sent it: decoded, it could forge a line of the log.
