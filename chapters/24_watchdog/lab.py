@@ -199,7 +199,8 @@ class Clock:
         return self.times.pop(0) if len(self.times) > 1 else self.times[0]
 
 
-VARYING = {"_thread"}
+# An ident, folders of this machine, and what only newer Pythons have.
+VARYING = {"_thread", "path", "folder", "library", "monitoring"}
 
 
 def walk(wire=print):
