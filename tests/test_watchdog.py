@@ -358,6 +358,20 @@ async def test_a_loop_that_waits_for_events_blocks_nobody():
     assert (where, request) == ("another thread", "")
 
 
+@on_a_loop
+async def test_a_loop_that_waits_is_not_accused_though_the_answer_is_late():
+    def look():
+        while dog._frames():
+            pass
+        dog._look(0.0)  # the question was never asked
+
+    reports = Reports()
+    dog = Watchdog(SOON, reports)
+    asyncio.get_running_loop().call_later(10 * SOON, dog.end)
+    await asyncio.to_thread(look)
+    assert reports == []
+
+
 # The end.
 
 
