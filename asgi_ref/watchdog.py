@@ -174,8 +174,8 @@ def request_of(scopes: Iterable[object]) -> str:
     """
     for scope in scopes:
         if isinstance(scope, dict) and scope.get("raw_path"):
-            path = scope["raw_path"].decode("latin-1")
-            return f", {scope.get('method', scope['type'])} {path}"
+            sent = scope["raw_path"].decode("latin-1")
+            return f", {scope.get('method', scope['type'])} {sent}"
     return ""
 
 

@@ -167,6 +167,16 @@ DOCUMENTS = (
     Document("RFC 3493", "Basic Socket Interface Extensions for IPv6"),
     Document("POSIX.1-2017", "The Open Group Base Specifications, Issue 7"),
     Document("Linux man-pages", "Linux Programmer's Manual"),
+    Document(
+        "Developing with asyncio",
+        "Python documentation",
+        (
+            "Debug Mode",
+            "Concurrency and Multithreading",
+            "Running Blocking Code",
+        ),
+        "https://docs.python.org/3/library/asyncio-dev.html",
+    ),
 )
 KNOWN = {document.name: document for document in DOCUMENTS}
 # What people write for short.
