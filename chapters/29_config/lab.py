@@ -18,13 +18,12 @@ from asgi_ref.listen import CannotListen, listen
 from asgi_ref.target import TargetError, load
 
 FOLDER = os.path.relpath(os.path.dirname(os.path.abspath(__file__)))
-PARTS = "docstring", "parser", "settings", "set_up_logging"
 START = [
-    ("you", "__main__", "main:app --port 0"),
-    ("__main__", "app", "import main"),
-    ("__main__", "kernel", "bind, listen"),
-    ("kernel", "__main__", "port 54321"),
-    ("__main__", "you", "http://127.0.0.1:54321"),
+    ("you", "server", "main:app --port 0"),
+    ("server", "app", "import main"),
+    ("server", "kernel", "bind, listen"),
+    ("kernel", "server", "port 54321"),
+    ("server", "you", "http://127.0.0.1:54321"),
     ("server", "app", "lifespan.startup"),
     ("app", "server", "startup.complete"),
     ("server", "kernel", "accept"),
