@@ -31,7 +31,7 @@ START = [
 
 
 async def shop(scope, receive, send):
-    """Remind three customers of their bills, once, when the shop opens."""
+    """Send three customers their bills when the shop opens."""
     assert scope["type"] == "lifespan"
     await receive()
     print("shop: three bills sent")
