@@ -37,6 +37,12 @@ from .request import Request
 from .server import Conversation, Server, Settings, Upgrade, on_signals
 from .transport import MemoryTransport, StreamTransport
 
+log = logging.getLogger("asgi_ref")
+
+FORCED = 2.0  # seconds after the second signal
+LAST_WORDS = 4.0  # seconds for a child, after its graceful shutdown
+EXAMINED = 5.0  # seconds that the doctor waits for an answer
+
 
 async def websocket(conversation: Conversation, request: Request) -> None:
     """Serve a WebSocket; a server that never meets one starts without it."""
@@ -44,12 +50,6 @@ async def websocket(conversation: Conversation, request: Request) -> None:
 
     await handler(conversation, request)
 
-
-log = logging.getLogger("asgi_ref")
-
-FORCED = 2.0  # seconds after the second signal
-LAST_WORDS = 4.0  # seconds for a child, after its graceful shutdown
-EXAMINED = 5.0  # seconds that the doctor waits for an answer
 
 UPGRADES: dict[bytes, Upgrade] = {b"websocket": websocket}
 
@@ -92,14 +92,15 @@ def act(options: Namespace, words: list[str]) -> int:
     """Do what the command line says; return the exit status."""
     name = options.app or "asgi_ref.demo:app"
     options.app = name + ("" if ":" in name else ":app")  # and it is shown so
-    if options.doctor:
-        return examine(options)
-    if options.child is None and options.reload:
+    parent = options.child is None and not options.doctor
+    if parent and options.reload:
         return serve_and_watch(options, words)
-    if options.child is None and options.workers > 1:
+    if parent and options.workers > 1:
         return serve_with_workers(options, words)
     if options.env_file:
         load_env(options.env_file)
+    if options.doctor:
+        return examine(options)
     if options.interface == "wsgi":
         return serve_wsgi(options)
     return serve_asgi(options)
@@ -217,7 +218,8 @@ def print_banner(
     sock: socket, what: str, scheme: str = "http", more: str | None = None
 ) -> None:
     """Print what is served, and where to click."""
-    url, host = listen.url(sock, scheme), sock.getsockname()[0]
+    url, address = listen.url(sock, scheme), sock.getsockname()
+    host = address[0] if isinstance(address, tuple) else ""
     everywhere = f" ({host})" if host in listen.WILDCARDS else ""
     print(f"asgi_ref {__version__}   {what}")
     print(f"  open      {url}{everywhere}      Ctrl+C stops, twice forces")
@@ -293,24 +295,27 @@ async def serve_command(
 
     Raises StartupFailed.
     """
-    loop = asyncio.get_running_loop()
     transport: Any = StreamTransport
     if options.trace or options.step:
         trace = make_trace(options)
         app, transport = trace.app(app), trace.transport
-    if options.limit_max_requests:
-        from .workers import Retire
+    loop = asyncio.get_running_loop()
 
-        app = Retire(app, options.limit_max_requests, lambda: retire())
+    def stop() -> None:
+        server.stop()  # there is one when the loop comes to call this
 
     def retire() -> None:
         if options.child == "worker":
             say(RETIRES)  # its follower is ready before it must go
         else:
             log.info("stopping  after --limit-max-requests")
-            server.stop()
+            stop()
 
-    say = tie(options, lambda: loop.call_soon_threadsafe(server.stop))
+    say = tie(options, lambda: loop.call_soon_threadsafe(stop))
+    if options.limit_max_requests:
+        from .workers import Retire
+
+        app = Retire(app, options.limit_max_requests, retire)
     while True:
         settings = config.settings(options)
         server = Server(app, settings, UPGRADES, transport, tls)
@@ -469,6 +474,8 @@ def serve_and_watch(options: Namespace, words: list[str]) -> int:
     with opened(options) as sock:
         banner = ["--banner", more]
         start = starter([*words, "--child", "reload"], sock, banner)
+        if os.name != "posix":
+            sock.close()  # each child opens its own
         patience = (options.timeout_graceful_shutdown or 1) + LAST_WORDS
         delay = options.reload_delay or 0.25
         return Supervisor(start, files, delay, patience).run()

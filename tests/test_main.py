@@ -1037,6 +1037,19 @@ def test_workers_leave_the_unix_socket_to_their_parent(start, tmp_path):
     assert not (tmp_path / "app.sock").exists()
 
 
+def test_a_worker_that_is_stopped_while_it_imports(start):
+    app = """
+import os, signal, socket, sys
+os.kill(os.getppid(), signal.SIGTERM)
+fd = int(sys.argv[sys.argv.index("--parent-fd") + 1])
+socket.socket(fileno=os.dup(fd)).recv(1)  # our parent has told us
+sys.setswitchinterval(1e-6)
+"""
+    server = start("--port", "0", "--workers", "2", app=app + PID)
+    assert server.ended() == 0
+    assert "Traceback" not in server.log.rest()
+
+
 def test_a_limit_of_requests_ends_a_server_that_is_alone(start):
     server = start("--port", "0", "--limit-max-requests", "2", app=HELLO)
     server.ready()
@@ -1236,6 +1249,15 @@ def test_the_doctor(start, tmp_path):
     assert lines[1] == "found      app, a function, ./main.py"
     assert lines[2] == "interface  ASGI 3"
     assert lines[-1] == "GET /      200 OK"
+
+
+def test_the_doctor_reads_the_env_file(start, tmp_path):
+    (tmp_path / ".env").write_text("ASGI_REF_TEST=1\n")
+    app = "import os\nos.environ['ASGI_REF_TEST']\n" + HELLO
+    (tmp_path / "main.py").write_text(app)
+    server = start("doctor", "main:app", "--env-file", ".env")
+    assert server.ended() == 0
+    assert "GET /      200 OK\n" in server.out.rest()
 
 
 def test_the_doctor_and_a_wsgi_application(start, tmp_path):
