@@ -604,7 +604,7 @@ def test_a_missing_package_of_a_target_that_is_installed(folder, tmp_path):
     folder.write("lib/pack/main.py", "import nosuchlib\n")
     (tmp_path / "empty").mkdir()
     sys.path.append(str(tmp_path / "lib"))
-    with pytest.raises(TargetError, match="pip install nosuchlib$"):
+    with pytest.raises(TargetError, match=r"pip install nosuchlib$"):
         load("pack.main:app", str(tmp_path / "empty"))
 
 

@@ -1,12 +1,14 @@
-"""Targets: what `main:app` means, and eight ways to get it wrong."""
+"""Targets: what `main:app` means, and ways to get it wrong."""
 
 import atexit
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from functools import partial, wraps
 
 sys.path.insert(0, ".")  # the root, where this is run
@@ -39,9 +41,13 @@ for file, text in FILES.items():
         opened.write(text)
 
 
-def short(text):
-    """Return a text without the paths of this machine."""
-    return text.replace(FOLDER, "FOLDER").replace(sys.executable, "python")
+def show(text):
+    """Print a text in short lines, without the paths of this machine."""
+    text = text.replace(FOLDER, "FOLDER").replace(sys.executable, "python")
+    text = text.replace(os.path.dirname(os.__file__), "PYTHON")
+    for line in text.splitlines():
+        indent = re.match(" *", line)[0] + "    "
+        print(textwrap.fill(line, 72, subsequent_indent=indent))
 
 
 def obvious(target):
@@ -54,6 +60,13 @@ def obvious(target):
     return getattr(module, attribute).__name__
 
 
+TARGET = [
+    (b"shop", "package: the folder shop"),
+    (b".", ""),
+    (b"main", "module: its file main.py"),
+    (b":", ""),
+    (b"app", "attribute: a name in that file"),
+]
 MISTAKES = "mian:app main.py:app shop/main:app orders:app".split()
 
 
@@ -70,9 +83,9 @@ def told(words, **options):
     """Print what our module says of a target."""
     print("$", words, *(f"--{name}" for name in options))
     try:
-        print(short(load(words, FOLDER, **options).__name__))
+        show(load(words, FOLDER, **options).__name__)
     except TargetError as error:
-        print(short(str(error)))
+        show(str(error))
 
 
 def the_same():
@@ -99,7 +112,7 @@ def run(*words):
         [sys.executable, *words], cwd=FOLDER, env=settings, text=True
     )
     print("$ python", *words)
-    print(short(said), end="")
+    show(said)
 
 
 def which_folder():
@@ -118,26 +131,33 @@ def twice():
 class Site:
     """An application as FastAPI makes one: an object to be called."""
 
-    async def __call__(self, scope, receive, send): ...
+    async def __call__(self, scope, receive, send):
+        """ASGI 3, too."""
 
 
-async def function(scope, receive, send): ...
+async def function(scope, receive, send):
+    """ASGI 3."""
 
 
-def older(scope): ...
+def older(scope):
+    """ASGI 2."""
 
 
-def flask_like(environ, start_response): ...
+def flask_like(environ, start_response):
+    """WSGI."""
 
 
-def anything(*arguments): ...
-
-
-def view(request): ...
+def view(request):
+    """No application: a part of one."""
 
 
 @wraps(view)
-def decorated(*arguments): ...
+def decorated(*arguments):
+    """Take anything, and look like view."""
+
+
+def anything(*arguments):
+    """Take anything."""
 
 
 SUSPECTS = {
@@ -168,7 +188,7 @@ def asked():
             target.check_interface("lab:anything", anything, said)
             print(f"{said}: served")
         except TargetError as error:
-            print(f"{said}: {error}")
+            show(f"{said}: {error}")
 
 
 VARYING = {"app_dir", "folder", "module"}  # a folder with a random name
