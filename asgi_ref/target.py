@@ -20,6 +20,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +29,7 @@ from .contract import is_learners, place
 # How many arguments an object takes tells what it is; the first match counts.
 KINDS = ((3, "asgi3"), (0, "factory"), (1, "asgi2"), (2, "wsgi"))
 EXPECTED = {
+    "auto": "async def app(scope, receive, send) expected",
     "asgi3": "async def app(scope, receive, send) expected",
     "asgi2": "def app(scope) expected",
     "wsgi": "def app(environ, start_response) expected",
@@ -47,7 +49,32 @@ def load(
 
     Raises TargetError.
     """
-    name, colon, attribute = target.partition(":")
+    name, attribute = split(target)
+    if not os.path.isdir(app_dir):
+        raise TargetError(f"--app-dir {app_dir}: no such folder")
+    folder = os.path.abspath(app_dir)
+    module = import_module(name, folder)
+    try:
+        app = attrgetter(attribute)(module)
+    except AttributeError:
+        text = no_attribute(module, attribute, folder)
+        if ":" not in target:
+            text += f' ("{name}" was taken for {name}:app)'
+        raise TargetError(text) from None
+    target = f"{name}:{attribute}"
+    if factory:
+        app, target = call_factory(target, app), f"{target}()"
+    if check:
+        require_app(target, app)
+    return app
+
+
+def split(target: str) -> tuple[str, str]:
+    """Return the names of a module and of an attribute in it.
+
+    Raises TargetError: it is not that, but something that people type.
+    """
+    name, _, attribute = target.partition(":")
     attribute = attribute or "app"
     if name.endswith(".py") or "/" in name:
         instead = as_module(name, attribute)
@@ -57,22 +84,7 @@ def load(
     if "(" in attribute:
         instead = target.partition("(")[0]
         raise TargetError(f'"{target}" is a call; write {instead} --factory')
-    if not os.path.isdir(app_dir):
-        raise TargetError(f"--app-dir {app_dir}: no such folder")
-    module = import_module(name, os.path.abspath(app_dir))
-    app: Any = module
-    for part in attribute.split("."):
-        try:
-            app = getattr(app, part)
-        except AttributeError:
-            assumed = "" if colon else f' ("{name}" was taken for {name}:app)'
-            raise TargetError(no_attribute(module, part) + assumed) from None
-    target = f"{name}:{attribute}"
-    if factory:
-        app, target = call_factory(target, app), f"{target}()"
-    if check:
-        require_app(target, app)
-    return app
+    return name, attribute
 
 
 def as_module(path: str, attribute: str) -> str:
@@ -87,6 +99,9 @@ def as_module(path: str, attribute: str) -> str:
     return f"{path.replace(os.sep, '.')}:{attribute}"
 
 
+# The module.
+
+
 def import_module(name: str, folder: str) -> ModuleType:
     """Return an imported module that lies in `folder`.
 
@@ -96,10 +111,8 @@ def import_module(name: str, folder: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        missing = getattr(error, "name", None)
-        if isinstance(error, ModuleNotFoundError) and (
-            f"{name}.".startswith(f"{missing}.")
-        ):
+        missing = error.name if isinstance(error, ModuleNotFoundError) else ""
+        if f"{name}.".startswith(f"{missing}."):  # the target, or its package
             raise TargetError(no_module(name, folder)) from None
         raise TargetError(failed_import(name, folder, error)) from None
 
@@ -107,11 +120,7 @@ def import_module(name: str, folder: str) -> ModuleType:
 def no_module(name: str, folder: str) -> str:
     """Say where a module was looked for, and what is there instead."""
     path = name.replace(".", "/")
-    parent, _, last = name.rpartition(".")
-    if hasattr(sys.modules.get(parent), last):
-        near = f"{parent}:{last}"
-    else:
-        near = similar_module(name, folder)
+    near = similar_target(name, folder)
     maybe = f' Did you mean "{near}"?' if near else ""
     return (
         f'No module named "{name}" in {folder} (looked for {path}.py'
@@ -119,34 +128,23 @@ def no_module(name: str, folder: str) -> str:
     )
 
 
-def similar_module(name: str, folder: str) -> str:
+def similar_target(name: str, folder: str) -> str:
     """Return the module in a folder that was probably meant, or ""."""
     parent, _, last = name.rpartition(".")
+    if hasattr(sys.modules.get(parent), last):
+        return f"{parent}:{last}"  # a dot was typed for the colon
     place = os.path.join(folder, *parent.split("."))
     if parent and not os.path.isdir(place):
-        return similar_module(parent, folder)
+        return similar_target(parent, folder)
     near = nearest(last, modules(place))
     return f"{parent}.{near}" if parent and near else near
 
 
 def modules(folder: str) -> list[str]:
     """Return the names that can be imported from a folder."""
-    files = os.listdir(folder) if os.path.isdir(folder) else []
+    files = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     names = [file.removesuffix(".py") for file in files]
     return [name for name in names if name.isidentifier()]
-
-
-def no_attribute(module: ModuleType, attribute: str) -> str:
-    """Say that a module lacks an attribute, and which apps it has."""
-    file = os.path.basename(module.__file__ or module.__name__)
-    apps = [name for name, value in vars(module).items() if looks_asgi(value)]
-    found = f" ASGI apps found there: {', '.join(apps)}" if apps else ""
-    return f'{file} has no "{attribute}".{found}'
-
-
-def looks_asgi(value: Any) -> bool:
-    """Say whether this is an ASGI 3 application beyond doubt."""
-    return is_async(value) and interface(value) == "asgi3"
 
 
 def failed_import(name: str, folder: str, error: BaseException) -> str:
@@ -155,24 +153,45 @@ def failed_import(name: str, folder: str, error: BaseException) -> str:
     own = [frame for frame in frames if is_learners(frame.filename)]
     lines = [f"{name} could not be imported:\n"]
     lines += traceback.format_list(own)
-    lines += traceback.format_exception_only(type(error), error)
-    missing = getattr(error, "name", None) or ""
-    if isinstance(error, ModuleNotFoundError):
-        lines.append(what_to_install(missing.partition(".")[0], name, folder))
+    lines += traceback.format_exception_only(error)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        lines.append(what_to_install(error.name, name, folder))
     return "".join(lines).rstrip()
 
 
 def what_to_install(missing: str, name: str, folder: str) -> str:
     """Say how to get a module that `name` imports, if it is not one's own."""
-    if not missing or missing in sys.modules:
-        return ""  # a part of a package that is there
-    own = set(modules(folder)) - {name.partition(".")[0]}
-    near = nearest(missing, sorted(own), 0.8)
-    maybe = f'Did you mean "{near}"? ' if near else ""
+    missing, top = missing.partition(".")[0], name.partition(".")[0]
+    package, own = name.rpartition(".")[0], modules(folder)
+    if missing in sys.modules or missing in own:
+        return ""  # it is there; a part of it is not
+    if missing in modules(os.path.join(folder, *package.split("."))):
+        return f'Did you mean "{package}.{missing}"?'
+    near = nearest(missing, own, 0.8)
+    maybe = f'Did you mean "{near}"? ' if near not in ("", top) else ""
     return (
         f"{maybe}To install it (a package is often named like its module):\n"
         f"    {sys.executable} -m pip install {missing}"
     )
+
+
+# The attribute.
+
+
+def no_attribute(module: ModuleType, attribute: str, folder: str) -> str:
+    """Say that a module lacks an attribute, and which apps it has."""
+    file = getattr(module, "__file__", None) or module.__name__
+    short = file.removeprefix(folder + os.sep)
+    apps = [name for name, value in vars(module).items() if looks_asgi(value)]
+    found = f" ASGI apps found there: {', '.join(apps)}" if apps else ""
+    if short == file and module.__name__ in sys.stdlib_module_names:
+        found = " It is Python's own; a file of yours needs another name."
+    return f'{short} has no "{attribute}".{found}'
+
+
+def looks_asgi(value: Any) -> bool:
+    """Say whether this is an ASGI 3 application beyond doubt."""
+    return is_async(value) and interface(value) == "asgi3"
 
 
 def call_factory(target: str, factory: Any) -> Any:
@@ -182,72 +201,14 @@ def call_factory(target: str, factory: Any) -> Any:
     """
     if not callable(factory):
         raise TargetError(f"{target} is {described(factory)}, not a factory")
-    if is_async(factory) and "factory" in bindings(factory, follow=False):
+    if looks_asgi(factory):
+        raise TargetError(f"{target} is an app; leave out --factory")
+    if is_async(factory):
         raise TargetError(f"{target} is async; a factory is a plain def")
     try:
         return factory()
     except (Exception, SystemExit) as error:
         raise TargetError(f"{target}() raised {place(error)}") from error
-
-
-def require_app(target: str, app: Any) -> None:
-    """Raise TargetError unless this is an ASGI application."""
-    kind = interface(app)
-    if kind == "factory":
-        raise TargetError(
-            f"{target} takes no arguments: a factory? add --factory"
-        )
-    if kind == "wsgi":
-        raise TargetError(
-            f"{target} takes two arguments, (environ, start_response): a WSGI"
-            " app. Add --interface wsgi, or wrap it in"
-            " asgi_ref.bridge.AsgiFromWsgi."
-        )
-    if kind == "":
-        raise TargetError(no_app(target, app, "asgi3"))
-    # What a plain function returns shows only when it is called.
-    plain = inspect.isfunction(app) or inspect.ismethod(app)
-    if kind == "asgi3" and plain and not is_async(inspect.unwrap(app)):
-        raise TargetError(
-            f"{target}{inspect.signature(app)} is not async:"
-            f" {EXPECTED[kind]}. If it returns a coroutine, add"
-            " --interface asgi3."
-        )
-
-
-def require_wsgi(target: str, app: Any) -> None:
-    """Raise TargetError unless this is a WSGI application."""
-    kinds = interfaces(app)
-    if not kinds:
-        raise TargetError(no_app(target, app, "wsgi"))
-    if "wsgi" in kinds and not looks_asgi(app):
-        return
-    if "asgi3" in kinds or "asgi2" in kinds:
-        raise TargetError(
-            f"{target} is an ASGI app. Leave out --interface wsgi, or wrap it"
-            " in asgi_ref.bridge.WsgiFromAsgi."
-        )
-    require_app(target, app)
-
-
-def check_interface(target: str, app: Any, interface: str) -> None:
-    """Raise TargetError if an application cannot be called as was said.
-
-    interface: "asgi3" or "asgi2". Others have a check of their own.
-    """
-    if interface not in ("asgi3", "asgi2"):
-        return
-    fits = callable(app) and not (interface == "asgi2" and is_async(app))
-    if not fits or interface not in bindings(app, follow=False):
-        raise TargetError(no_app(target, app, interface))
-
-
-def no_app(target: str, app: Any, interface: str) -> str:
-    """Say that this is no application, and what would be one."""
-    if not callable(app):
-        return f"{target} is {described(app)}, not an app"
-    signature = inspect.signature(app, follow_wrapped=not is_async(app))
-    return f"{target}{signature} is not an app: {EXPECTED[interface]}"
 
 
 def described(value: Any) -> str:
@@ -256,50 +217,101 @@ def described(value: Any) -> str:
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
+# What it is.
+
+
 def interface(app: Any) -> str:
     """Return how an object wants to be called.
 
     "asgi3": app(scope, receive, send). "asgi2": app(scope)(receive, send).
     "wsgi": app(environ, start_response). "factory": app(). "": not at all.
     """
-    return (*interfaces(app), "")[0]
+    kinds = interfaces(app)
+    return kinds[0] if kinds else ""
 
 
-def interfaces(app: Any) -> list[str]:
+def interfaces(app: Any, follow: bool = True) -> list[str]:
     """Return every way in which an object can be called, likely ones first.
 
-    Names as in `interface`.
+    Names as in `interface`. follow: of a plain function that wraps another,
+    look at the other one.
     """
     if not callable(app):
         return []
-    if is_async(app):  # a wrapper may take other arguments than the wrapped
-        return [kind for kind in bindings(app, False) if kind == "asgi3"]
-    return bindings(app, True)
-
-
-def is_async(app: Any) -> bool:
-    """Say whether calling this gives a coroutine beyond doubt."""
-    call = type(app).__call__
-    return inspect.iscoroutinefunction(app) or (
-        inspect.iscoroutinefunction(call)
-    )
-
-
-def bindings(app: Any, follow: bool) -> list[str]:
-    """Return the kinds of KINDS whose number of arguments a callable takes.
-
-    follow: what counts is the function that a wrapper names as wrapped.
-    """
+    wrapped = follow and not is_async(app)
     try:
-        signature = inspect.signature(app, follow_wrapped=follow)
+        signature = inspect.signature(app, follow_wrapped=wrapped)
     except (TypeError, ValueError):
         return ["asgi3", "asgi2", "wsgi"]  # made in C: it will have to show
     kinds = []
-    for count, kind in KINDS:
+    for count, kind in KINDS[:1] if is_async(app) else KINDS:
         with suppress(TypeError):
             signature.bind(*range(count))
             kinds.append(kind)
     return kinds
+
+
+def is_async(app: Any) -> bool:
+    """Say whether calling this gives a coroutine beyond doubt."""
+    calls = app, type(app).__call__
+    return any(map(inspect.iscoroutinefunction, calls))
+
+
+def require_app(target: str, app: Any) -> None:
+    """Raise TargetError unless this is an ASGI application."""
+    check_interface(target, app, "auto")
+
+
+def require_wsgi(target: str, app: Any) -> None:
+    """Raise TargetError unless this is a WSGI application."""
+    check_interface(target, app, "wsgi")
+
+
+def check_interface(target: str, app: Any, said: str) -> None:
+    """Raise TargetError if an application cannot be called as was said.
+
+    said: "asgi3", "asgi2", "wsgi", or "auto": ASGI, as its signature tells.
+    """
+    text = complaint(app, said)
+    if text:
+        raise TargetError(target + text)
+
+
+def complaint(app: Any, said: str) -> str:
+    """Return what is wrong with an application, to follow its name, or ""."""
+    if not callable(app):
+        return f" is {described(app)}, not an app"
+    kinds = interfaces(app, follow=said == "auto")
+    if said in kinds:
+        return ""
+    if "factory" in kinds[:1]:
+        return " takes no arguments: a factory? add --factory"
+    if kinds and said == "auto":
+        return doubt(app, kinds[0])
+    if kinds and said == "wsgi":
+        return (
+            " is an ASGI app. Leave out --interface wsgi, or wrap it in"
+            " asgi_ref.bridge.WsgiFromAsgi."
+        )
+    signature = inspect.signature(app, follow_wrapped=not is_async(app))
+    return f"{signature} is not an app: {EXPECTED[said]}"
+
+
+def doubt(app: Any, kind: str) -> str:
+    """Return what speaks against serving this as an ASGI app, or ""."""
+    if kind == "wsgi":
+        return (
+            " takes two arguments, (environ, start_response): a WSGI app. Add"
+            " --interface wsgi, or wrap it in asgi_ref.bridge.AsgiFromWsgi."
+        )
+    # What a plain function returns shows only when it is called.
+    plain = inspect.isfunction(app) or inspect.ismethod(app)
+    if kind == "asgi3" and plain and not is_async(inspect.unwrap(app)):
+        return (
+            f"{inspect.signature(app)} is not async: {EXPECTED[kind]}."
+            " If it returns a coroutine, add --interface asgi3."
+        )
+    return ""
 
 
 def asgi2(app: Any) -> Any:

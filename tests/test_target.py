@@ -263,7 +263,32 @@ def test_no_such_attribute_and_no_app_at_all(folder):
 
 def test_no_such_nested_attribute(folder):
     folder.write("main.py")
-    assert 'has no "nope"' in folder.refusal("main:app.nope")
+    assert 'main.py has no "app.nope"' in folder.refusal("main:app.nope")
+
+
+def test_no_such_attribute_in_a_package(folder):
+    folder.write("app/__init__.py", "")
+    text = folder.refusal("app:app")
+    assert text == f'{Path("app/__init__.py")} has no "app".'
+
+
+def test_no_such_attribute_in_a_folder_without_init(folder):
+    folder.write("src/main.py")
+    assert folder.refusal("src:app") == 'src has no "app".'
+
+
+@pytest.mark.parametrize("name", ["time", "os"])
+def test_a_file_named_like_a_module_of_pythons(folder, name):
+    folder.write(f"{name}.py")  # it is never looked at
+    text = folder.refusal(f"{name}:app")
+    assert "It is Python's own; a file of yours needs another name" in text
+
+
+def test_a_file_that_was_found_before_one_of_pythons(folder):
+    folder.write("colorsys.py")
+    sys.modules.pop("colorsys", None)
+    text = folder.refusal("colorsys:nope")
+    assert text == 'colorsys.py has no "nope". ASGI apps found there: app'
 
 
 def test_a_bare_module_says_what_was_assumed(folder):
@@ -421,7 +446,13 @@ def test_a_factory_that_ends_the_process(folder):
 def test_the_factory_flag_and_an_app(folder):
     folder.write("main.py")
     text = folder.refusal("main:app", factory=True)
-    assert "main:app() raised TypeError" in text
+    assert text == "main:app is an app; leave out --factory"
+
+
+def test_a_factory_with_arguments(folder):
+    folder.write("main.py", "def make_app(config): pass\n")
+    text = folder.refusal("main:make_app", factory=True)
+    assert "main:make_app() raised TypeError" in text
 
 
 def test_a_wsgi_app(folder):
@@ -440,6 +471,7 @@ def test_a_wsgi_app(folder):
         "def app(environ, start_response, extra=None): pass",
         "def app(*arguments): pass",
         "class app:\n    def __init__(self, environ, start): pass",
+        "from functools import wraps\n@wraps(len)\ndef app(*two): pass",
     ],
 )
 def test_what_may_be_a_wsgi_app_is_taken_for_one(folder, text):
@@ -556,6 +588,32 @@ def test_a_missing_module_of_ones_own_is_not_to_be_installed(folder):
     folder.write("app/database.py", "db = None\n")
     text = folder.refusal("app.main:app")
     assert "No module named 'app.databse'" in text
+    assert "pip install" not in text
+
+
+def test_a_missing_module_that_lies_in_the_same_package(folder):
+    folder.write("app/__init__.py", "")
+    folder.write("app/main.py", "from databank import db\n")
+    folder.write("app/databank.py", "db = None\n")
+    text = folder.refusal("app.main:app")
+    assert text.endswith('Did you mean "app.databank"?')
+    assert "pip install" not in text
+
+
+def test_a_missing_package_of_a_target_that_is_installed(folder, tmp_path):
+    folder.write("lib/pack/main.py", "import nosuchlib\n")
+    (tmp_path / "empty").mkdir()
+    sys.path.append(str(tmp_path / "lib"))
+    with pytest.raises(TargetError, match=r"pip install nosuchlib$"):
+        load("pack.main:app", str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("module", ["main", "helper"])
+def test_a_part_of_a_file_of_ones_own_is_not_to_be_installed(folder, module):
+    folder.write("main.py", f"import {module}.parts\n")
+    folder.write("helper.py", "from helper.parts import thing\n")
+    text = folder.refusal("main:app")
+    assert f"'{module}' is not a package" in text
     assert "pip install" not in text
 
 
@@ -708,8 +766,8 @@ def test_the_interface_of_something_made_in_c():
         (lambda *arguments: None, "asgi2"),
         (type, "asgi3"),  # it cannot be seen
         (type, "asgi2"),
-        (3, "auto"),  # others look at these
-        (3, "wsgi"),
+        (type, "wsgi"),
+        (asgi2_function, "auto"),
     ],
 )
 def test_what_can_be_called_as_was_said(app, said):
@@ -721,12 +779,13 @@ def test_what_can_be_called_as_was_said(app, said):
     [
         (3, "asgi3", "main:app is an int, not an app"),
         (3, "asgi2", "main:app is an int, not an app"),
+        (3, "auto", "main:app is an int, not an app"),
         (wsgi_function, "asgi3", "main:app(environ, start_response) is not"),
         (asgi2_function, "asgi3", "main:app(scope) is not an app: async def"),
         (async_view, "asgi3", "main:app(request) is not an app: async def"),
         (asgi3_function, "asgi2", "is not an app: def app(scope) expected"),
         (async_view, "asgi2", "is not an app: def app(scope) expected"),
-        (factory, "asgi2", "main:app() is not an app: def app(scope)"),
+        (factory, "asgi2", "main:app takes no arguments: a factory? add"),
     ],
 )
 def test_what_cannot_be_called_as_was_said(app, said, says):

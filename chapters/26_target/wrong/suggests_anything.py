@@ -1,0 +1,34 @@
+"""That is no application, and never will be.
+
+`dir` has all names of a module: imported modules, numbers, what is private.
+"""
+
+import importlib
+from difflib import get_close_matches
+
+
+class TargetError(Exception):
+    """There is no application to be had there; the text says why."""
+
+
+def load(target, factory=False):
+    """Return the application that "module:attribute" names."""
+    name, attribute = target.split(":")
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise TargetError(f'no module named "{name}"') from None
+    if not hasattr(module, attribute):
+        raise TargetError(no_attribute(module, name, attribute))
+    app = getattr(module, attribute)
+    return app() if factory else app
+
+
+def no_attribute(module, name, attribute):
+    """Say that a module lacks an attribute, and what is like it."""
+    text = f'{name} has no "{attribute}".'
+    for near in get_close_matches(attribute, dir(module), n=1):
+        text += f' Did you mean "{near}"?'
+    return text
