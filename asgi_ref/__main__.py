@@ -323,8 +323,7 @@ async def serve_command(
         ready.add_done_callback(lambda task: task.cancelled() or say(READY))
         try:
             with watched(options):
-                keep = options.fd is not None
-                return await _serve_alone(server, sock, keep)
+                return await _serve_alone(server, sock, options.fd is not None)
         except StartupFailed as error:
             app = stand_in(options, error)
         finally:

@@ -12,9 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = ROOT / "chapters"
 
 # Modules whose chapter is still to be written. The list only shrinks.
-TO_BE_WRITTEN = """
-    
-""".split()
+TO_BE_WRITTEN = []
 
 MODULES = [module for module in ORDER if module in test_layout.MODULES]
 FOLDERS = sorted(
