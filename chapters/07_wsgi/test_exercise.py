@@ -94,6 +94,13 @@ def test_the_validator_lets_it_pass(answer, head):
         refused(error)
 
 
+def test_the_query_is_what_follows_the_question_mark(answer):
+    assert environ_of(answer).get("QUERY_STRING") == "q=1", (
+        "Of /caf%C3%A9?q=1 the query is q=1: text, and not decoded, since "
+        "only the application knows what its %26 is."
+    )
+
+
 def test_the_path_is_bytes_shown_as_latin_1(answer):
     path = environ_of(answer)["PATH_INFO"]
     assert path == "/caf\xc3\xa9", (
