@@ -97,8 +97,11 @@ async def two_clients(app):
     signed.clear()
     loop = asyncio.get_running_loop()
     other = loop.run_in_executor(None, second_client, loop)
-    await app(SCOPE, receive, send)
-    await other
+    try:
+        await app(SCOPE, receive, send)
+    finally:
+        begun.set()  # so that one may leave a debugger before the report
+        await other
 
 
 async def fails():
@@ -186,7 +189,7 @@ def notes(environ, start_response):
 def walk(wire=print):
     """Turn the roles: the loop is elsewhere, and this thread is the pool's."""
     loop = asyncio.new_event_loop()
-    elsewhere = threading.Thread(target=loop.run_forever)
+    elsewhere = threading.Thread(target=loop.run_forever, daemon=True)
     elsewhere.start()
 
     async def receive():

@@ -64,8 +64,8 @@ def test_a_piece_is_sent_before_the_next_is_made(answer):
     asyncio.run(answer.Bridge(app, 1)(send))
     wanted = ["made 1", "sent 1", "made 2", "sent 2"]
     assert events == wanted, (
-        "The second piece was made before the first was sent. Who looks at a "
-        "stream would see nothing until the stream has ended."
+        "The second piece was made before the first was sent. Whoever looks "
+        "at a stream would see nothing until it has ended."
     )
 
 
