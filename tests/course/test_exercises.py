@@ -249,6 +249,13 @@ def test_an_answer_that_does_not_run_is_no_riddle(chapters):
     assert "SyntaxError: invalid syntax (exercise.py, line 1)" in done.stdout
 
 
+def test_an_answer_that_lies_elsewhere(chapters):
+    own = chapters.parent / "my answer.py"
+    own.write_text(ANSWER)
+    done = run(chapters, "chapters/01_one", "--answer", str(own))
+    assert "2 passed" in done.stdout
+
+
 def test_an_answer_that_is_not_there(chapters):
     done = run(chapters, "chapters/01_one", "--answer", "best.py")
     assert done.returncode == 1
