@@ -184,7 +184,8 @@ class Stamp:
 # Behind the command line, and at an address that is the same in every run.
 WORDS = [*quiet_brief(), "--uds", f"{FOLDER}/lab.sock", "--proxy-headers"]
 OPTIONS = parse([*WORDS, "--interface", "asgi3"])
-VARYING = {"began", "took"}  # times
+# Times, and where the clone is.
+VARYING = {"began", "took", "folder", "file"}
 
 
 def walk(wire=print):
