@@ -23,6 +23,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
     nullcontext,
+    suppress,
 )
 from dataclasses import fields, replace
 from errno import EMFILE, ENFILE
@@ -90,8 +91,9 @@ def fail(status: int, text: str) -> int:
 
 def act(options: Namespace, words: list[str]) -> int:
     """Do what the command line says; return the exit status."""
-    name = options.app or "asgi_ref.demo:app"
+    options.typed = name = options.app or "asgi_ref.demo:app"
     options.app = name + ("" if ":" in name else ":app")  # and it is shown so
+    keep_to_ourselves(options)
     parent = options.child is None and not options.doctor
     if parent and options.reload:
         return serve_and_watch(options, words)
@@ -104,6 +106,17 @@ def act(options: Namespace, words: list[str]) -> int:
     if options.interface == "wsgi":
         return serve_wsgi(options)
     return serve_asgi(options)
+
+
+def keep_to_ourselves(options: Namespace) -> None:
+    """Do not hand on what was handed down to us.
+
+    What the application starts with os.system() may live longer than we do,
+    and would keep the port.
+    """
+    for fd in options.fd, options.parent_fd:
+        with suppress(OSError, TypeError):  # whoever needs it will say so
+            os.set_inheritable(fd, False)
 
 
 def load_env(path: str) -> None:
@@ -169,7 +182,8 @@ def load(options: Namespace) -> Any:
     """
     name, interface = options.app, options.interface
     guess = interface == "auto"
-    app = target.load(name, options.app_dir, options.factory, guess)
+    typed, folder = options.typed, options.app_dir
+    app = target.load(typed, folder, options.factory, guess)
     if interface == "wsgi":
         target.require_wsgi(name, app)
     target.check_interface(name, app, interface)

@@ -219,6 +219,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             p.error(f"argument {flag(name)}: only with {flag(other)}")
     if options.reload and options.workers > 1:
         p.error("argument --workers: not with --reload")
+    if options.reload and options.limit_max_requests:
+        p.error("argument --limit-max-requests: not with --reload")
     if options.step and options.workers > 1:
         p.error("argument --step: not with --workers")
     if options.step:

@@ -65,6 +65,7 @@ class Files:
     ) -> None:
         self._folders = folders
         self._include = ("*.py", *include)
+        self._asked = [name for name in include if "*" not in name]
         self._exclude = (*LEFT_OUT, *exclude)
         self._seen: dict[str, Stamp] = {}
         self.changed()
@@ -91,9 +92,10 @@ class Files:
                 if venv or matches(self._exclude, folder, name):
                     folders.remove(name)  # os.walk goes on with the others
             for name in names:
-                if matches(self._include, folder, name) and not (
+                wanted = matches(self._include, folder, name) and not (
                     matches(self._exclude, folder, name)
-                ):
+                )
+                if wanted or matches(self._asked, folder, name):  # as is .env
                     yield os.path.normpath(os.path.join(folder, name))
 
 
@@ -121,10 +123,15 @@ class Supervisor:
         self._start, self._files = start, files
         self._delay, self._patience, self._sleep = delay, patience, sleep
         self._child: Child | None = None
+        self._first, self._status = True, 0
         self._stopping = False
 
     def run(self) -> int:
-        """Keep a child running until a signal comes; return exit status 0."""
+        """Keep a child running until a signal comes; return exit status 0.
+
+        Or 2, if that was the first child's: the command line makes no sense,
+        and no change of code would mend it.
+        """
         with on_signals(self.stop):
             while not self._stopping:
                 with ctrl_c_is_ours():
@@ -135,7 +142,8 @@ class Supervisor:
                 self._end(self._child)
                 for path in changed:
                     forget_compiled(path)
-        return 0
+                self._first = False
+        return self._status
 
     def stop(self) -> None:
         """Tell the child to end in good order; called again: at once."""
@@ -158,6 +166,9 @@ class Supervisor:
             changed |= more
             if alive and (status := child.poll()) is not None:
                 alive = False
+                if status == 2 and self._first:
+                    self._status, self._stopping = status, True
+                    break
                 what = "the server ended by itself, " + described(status)
                 log.error("reload    %s; waiting for a change", what)
             self._sleep(self._delay)
@@ -222,18 +233,21 @@ def starter(
 ) -> Callable[[], Child]:
     """Return what starts a child, a server on our listening socket.
 
-    arguments: the command line that we were started with. first: what only
-    the first child is given.
+    arguments: the command line that we were started with. first: what
+    children are given until one has served.
     """
     ours, theirs = socketpair()
-    ours.detach()  # not used, not closed: the kernel does when we die
+    ours.setblocking(False)
     fds = sock.fileno(), theirs.detach()
     more = list(first)
 
     def start() -> Child:
+        with suppress(BlockingIOError):
+            if ours.recv(1024):  # a child says a byte when it serves
+                more.clear()
         line = [*arguments, *more]
-        more.clear()
         if os.name != "posix":
+            more.clear()
             return subprocess.Popen(command(line))
         return subprocess.Popen(command(line, *fds), pass_fds=fds)
 

@@ -999,6 +999,48 @@ def test_workers(start):
     assert "Traceback" not in server.log.rest()
 
 
+@pytest.mark.parametrize("flags", [["--reload"], ["--workers", "2"]])
+def test_what_an_application_starts_does_not_keep_the_port(start, flags):
+    sleeper = "import os; os.system('sleep 60 >&- 2>&- & echo pid $!')\n"
+    server = start("--port", "0", *flags, app=sleeper + textwrap.dedent(HELLO))
+    pids = [int(server.out.until("pid").split()[1])]
+    try:
+        server.ready()
+        assert server.stop() == 0
+        lines = server.out.rest().splitlines()
+        pids += [int(x.split()[1]) for x in lines if x.startswith("pid")]
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(server.address, PATIENCE)
+    finally:
+        for pid in set(pids):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_reload_prints_the_banner_when_a_child_comes_so_far(start, tmp_path):
+    """The first one may die, or be replaced, before it has."""
+    flags = "--port", "0", "--reload", "--reload-delay", "0.02"
+    server = start(*flags, app="import os; os._exit(7)")
+    server.log.until("exit status 7")
+    (tmp_path / "main.py").write_text(textwrap.dedent(HELLO))
+    server.ready()
+    assert server.get() == (200, b"hello\n")
+    (tmp_path / "main.py").write_text(textwrap.dedent(HELLO) + "\n")
+    server.log.until("startup")
+    assert server.stop() == 0
+    assert server.out.rest().count("open") == 1
+
+
+def test_reload_of_a_command_line_that_makes_no_sense(start):
+    flags = "--reload", "--port", "0", "--ssl-certfile", "no"
+    server = start(*flags, app=HELLO)
+    assert "no: No such file" in server.refused(2)
+
+
+def test_a_limit_of_requests_is_not_for_reload(start):
+    server = start("--reload", "--limit-max-requests", "3", app=HELLO)
+    assert "--limit-max-requests: not with --reload" in server.refused(2)
+
+
 def test_workers_of_a_wsgi_application(start):
     app = """
         def app(environ, start_response):
@@ -1310,3 +1352,10 @@ def test_reload_leaves_the_unix_socket_to_the_parent(start, tmp_path):
         assert b"two" in client.recv(65536)
     assert server.stop() == 0
     assert not (tmp_path / "app.sock").exists()
+
+
+def test_what_was_assumed_is_said(start):
+    server = start("--port", "0", app="other = 1", target="main")
+    said = server.refused(3)
+    assert 'main.py has no "app"' in said
+    assert '("main" was taken for main:app)' in said

@@ -118,6 +118,14 @@ def test_include_and_exclude(folder):
     assert len(Files(["."], ["*.html"], ["app", "*.py"])) == 1
 
 
+def test_a_hidden_file_that_is_asked_for_by_name(folder):
+    (folder / ".env").touch()
+    assert ".env" not in " ".join(Files([folder]).changed())
+    files = Files([folder], [".env"])
+    (folder / ".env").write_text("A=1")
+    assert files.changed() == {str(folder / ".env")}
+
+
 def test_several_folders(folder):
     for path in "app/a.py", "lib/b.py":
         Path(path).parent.mkdir()
