@@ -29,7 +29,7 @@ import asyncio
 import logging
 import signal
 import threading
-from asyncio.subprocess import Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socket import SHUT_WR, socket, socketpair
@@ -41,36 +41,48 @@ log = logging.getLogger("asgi_ref")
 READY = b"+"  # what a worker says to its parent, one byte each
 RETIRES = b"-"
 PAUSE = 1.0  # seconds before another try, when a worker died at once
+FORCED = 3.0  # seconds after the second signal, until a worker is killed
 
 
 class Worker:
     """A process, and our end of the socket between it and us.
 
-    due: it is time for another one in its place. told: we have said so.
+    ready: it serves. due: it is time for another one in its place. told: we
+    have said so.
     """
 
     def __init__(self, process: Process, line: socket) -> None:
         self.process = process
         self.line = line
+        self.ready = asyncio.Event()
         self.due = asyncio.Event()
         self.told = False
 
-    async def hear(self, ready: asyncio.Event) -> None:
-        """Take what the worker says; `ready` is set when it serves."""
+    async def hear(self) -> None:
+        """Take what the worker says."""
         hear = asyncio.get_running_loop().sock_recv
         with suppress(OSError):
             while said := await hear(self.line, 1):
-                (ready if said == READY else self.due).set()
+                (self.ready if said == READY else self.due).set()
 
     def stop(self) -> None:
         """Let it finish, see `tie`; the second time: no more patience."""
         if self.told:
+            asyncio.get_running_loop().call_later(FORCED, self.kill)
+        if self.told or not self.ready.is_set():  # it may not listen yet
             with suppress(ProcessLookupError):
                 self.process.terminate()
-        with suppress(OSError):
-            self.line.shutdown(SHUT_WR)
+        else:
+            with suppress(OSError):
+                self.line.shutdown(SHUT_WR)
         self.told = True
         self.due.set()
+
+    def kill(self) -> None:
+        """End it, if it is still there: blocked, or suspended."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+            log.warning("workers   pid %d killed", self.process.pid)
 
 
 class Workers:
@@ -158,39 +170,54 @@ class Workers:
         """
         if self._stopping.is_set():
             return None
+        try:
+            worker = await self._spawn(*more)
+        except OSError as error:  # no memory, no files, no program any more
+            log.error("workers   none could be started: %s", error)
+            self.status = 1
+            return None
+        if self._stopping.is_set():  # meanwhile
+            worker.stop()
+        watching = asyncio.create_task(self._watch(worker))
+        self._alive[worker] = watching
+        begins = asyncio.create_task(worker.ready.wait())
+        await asyncio.wait({watching, begins}, return_when="FIRST_COMPLETED")
+        begins.cancel()
+        return worker if worker.ready.is_set() else None
+
+    async def _spawn(self, *more: str) -> Worker:
+        """Start a process, and hand our socket down to it."""
         ours, theirs = socketpair()
         ours.setblocking(False)
         fds = self._sock.fileno(), theirs.fileno()
-        with theirs:
+        try:
             process = await asyncio.create_subprocess_exec(
                 *(*self._command, *more),
                 *("--fd", str(fds[0]), "--parent-fd", str(fds[1])),
                 pass_fds=fds,
+                # Who is in the background and reads there is suspended.
+                stdin=DEVNULL,
                 # A terminal's Ctrl+C goes to us, and from us to them: once.
                 process_group=0,
             )
-        worker = Worker(process, ours)
-        if self._stopping.is_set():  # meanwhile
-            worker.stop()
-        ready = asyncio.Event()
-        watching = asyncio.create_task(self._watch(worker, ready))
-        self._alive[worker] = watching
-        begins = asyncio.create_task(ready.wait())
-        await asyncio.wait({watching, begins}, return_when="FIRST_COMPLETED")
-        begins.cancel()
-        return worker if ready.is_set() else None
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return Worker(process, ours)
 
-    async def _watch(self, worker: Worker, ready: asyncio.Event) -> None:
+    async def _watch(self, worker: Worker) -> None:
         """Wait for the end of a worker; say so if it was not asked to."""
         # The end of the socket would not do: a child of the worker's may
         # still hold the other one.
-        hearing = asyncio.create_task(worker.hear(ready))
+        hearing = asyncio.create_task(worker.hear())
         status = self.status = await worker.process.wait()
         hearing.cancel()
         await asyncio.wait([hearing])
         worker.line.close()
         del self._alive[worker]
-        if not worker.told and (ready.is_set() or status < 0):
+        if not worker.told and (worker.ready.is_set() or status < 0):
             pid, how = worker.process.pid, described(status)
             log.error("workers   pid %d ended by itself, %s", pid, how)
         worker.due.set()

@@ -23,7 +23,7 @@ PATIENCE = 30  # seconds before something that never comes is an error
 
 # It tells in a file what it does, and does what clients ask of it.
 WORKER = """
-import os, signal, socket, sys, threading
+import os, signal, socket, sys, threading, time
 
 sys.path.insert(0, {root!r})
 from asgi_ref.workers import READY, RETIRES, tie
@@ -33,6 +33,10 @@ pid = os.getpid()
 print("begins", pid, *sys.argv[1:-4], file=log)
 if os.path.exists({broken!r}):
     sys.exit(3)
+if os.path.exists({stuck!r}):
+    time.sleep(1000)
+if os.path.exists({deaf!r}):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 _, fd, _, parent_fd = sys.argv[-4:]
 stopping = threading.Event()
 say = tie(int(parent_fd), stopping.set)
@@ -51,7 +55,8 @@ def serve():
             if word == "deaf":
                 stopping.is_set = lambda: False
                 print("deaf", pid, file=log)
-            client.sendall(str(pid).encode())
+            answer = len(os.read(0, 1)) if word == "read" else pid
+            client.sendall(str(answer).encode())
 
 
 threading.Thread(target=serve, daemon=True).start()
@@ -82,9 +87,10 @@ class House:
 
     def __init__(self, folder, count, first=()):
         self.log, self.broken = folder / "log", folder / "broken"
-        self.slow = folder / "slow"
+        self.slow, self.stuck = folder / "slow", folder / "stuck"
         self.log.touch()
         names = {"root": ROOT, "log": self.log, "slow": self.slow}
+        names |= {"stuck": self.stuck, "deaf": folder / "deaf"}
         names = {name: str(names[name]) for name in names}
         program = folder / "worker.py"
         program.write_text(WORKER.format(**names, broken=str(self.broken)))
@@ -274,6 +280,77 @@ async def test_a_stop_while_the_first_one_starts(tmp_path):
         house.workers.stop()
         assert await house.task == 0
         assert len(house.told("begins")) == 1
+
+
+@on_a_loop
+async def test_a_stop_while_one_imports_does_not_wait_for_it(tmp_path):
+    async with House(tmp_path, 1) as house:
+        await house.until("serves", 1)
+        house.stuck.touch()
+        house.workers.renew()
+        while len(house.told("begins")) < 2:
+            await asyncio.sleep(0.005)
+        house.workers.stop()
+        assert await house.task == 0
+
+
+@on_a_loop
+async def test_a_worker_does_not_read_what_is_typed(tmp_path):
+    typed, keyboard = os.pipe()
+    os.write(keyboard, b"yes\n")
+    before = os.dup(0)
+    os.dup2(typed, 0)
+    try:
+        async with House(tmp_path, 1) as house:
+            await house.until("serves", 1)
+            assert await house.ask("read") == 0
+    finally:
+        os.dup2(before, 0)
+        for fd in typed, keyboard, before:
+            os.close(fd)
+
+
+@on_a_loop
+async def test_whom_the_second_signal_does_not_end_is_killed(
+    tmp_path, monkeypatch, logged
+):
+    monkeypatch.setattr("asgi_ref.workers.FORCED", 0.01)
+    (tmp_path / "deaf").touch()
+    async with House(tmp_path, 1) as house:
+        (pid,) = await house.until("serves", 1)
+        await house.ask("deaf")
+        house.workers.stop()
+        house.workers.stop()
+        assert await house.task == 0
+    told = [r.getMessage() for r in logged.records]
+    assert told == [f"workers   pid {pid} killed"]
+
+
+@on_a_loop
+async def test_when_no_process_can_be_started_the_others_stay(
+    tmp_path, logged
+):
+    async with House(tmp_path, 1) as house:
+        (old,) = await house.until("serves", 1)
+        command = list(house.workers._command)
+        house.workers._command[0] = str(tmp_path / "gone")
+        files = len(os.listdir("/dev/fd"))
+        house.workers.renew()
+        said = f"workers   pid {old} stays"
+        while said not in [r.getMessage() for r in logged.records]:
+            await asyncio.sleep(0.005)
+        assert len(os.listdir("/dev/fd")) == files
+        assert await house.ask("who") == old
+        house.workers._command = command
+        house.workers.renew()
+        assert await house.until("stops", 1) == [old]
+
+
+@on_a_loop
+async def test_when_the_first_one_cannot_be_started_it_is_over(tmp_path):
+    with listen(port=0) as sock:
+        workers = Workers([str(tmp_path / "gone")], sock, 1)
+        assert await workers.run() == 1
 
 
 def test_a_worker_ends_with_its_parent(tmp_path):
