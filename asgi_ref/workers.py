@@ -29,6 +29,7 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -54,6 +55,7 @@ class Worker:
     def __init__(self, process: Process, line: socket) -> None:
         self.process = process
         self.line = line
+        self.began = time.monotonic()
         self.ready = asyncio.Event()
         self.due = asyncio.Event()
         self.told = False
@@ -144,6 +146,9 @@ class Workers:
         while not self._stopping.is_set():
             if worker is not None:
                 await worker.due.wait()
+                young = time.monotonic() - worker.began < PAUSE
+                if young and worker not in self._alive:
+                    await self._pause()
             async with self._turn:  # the others go on serving
                 follower = await self._start()
             if self._stopping.is_set():

@@ -256,6 +256,21 @@ async def test_a_place_whose_worker_died_is_tried_again(tmp_path, monkeypatch):
         assert await house.ask("who") == new
 
 
+@on_a_loop
+async def test_who_dies_young_is_not_replaced_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("asgi_ref.workers.PAUSE", 1000)
+    async with House(tmp_path, 1) as house:
+        await house.until("serves", 1)
+        (watching,) = house.workers._alive.values()
+        await house.ask("die")
+        await watching
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not house.workers._alive
+        house.workers.stop()
+        assert await house.task == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @on_a_loop
 async def test_the_second_signal_forces(tmp_path, number, logged):

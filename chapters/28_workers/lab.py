@@ -155,8 +155,8 @@ async def visit(scope, receive, send):
     """Be an application of which only the calls are counted."""
 
 
-# A socket's number is another one each time.
-VARYING = {"fd", "line"}
+# A socket's number and the time are others each time.
+VARYING = {"fd", "line", "began"}
 
 
 async def walk(wire=print):
