@@ -235,11 +235,11 @@ def print_banner(
     url, address = listen.url(sock, scheme), sock.getsockname()
     host = address[0] if isinstance(address, tuple) else ""
     everywhere = f" ({host})" if host in listen.WILDCARDS else ""
-    print(f"asgi_ref {__version__}   {what}")
-    print(f"  open      {url}{everywhere}      Ctrl+C stops, twice forces")
-    if more:
-        print(f"  {more}")
-    sys.stdout.flush()
+    lines = [f"asgi_ref {__version__}   {what}"]
+    lines += [f"  open      {url}{everywhere}      Ctrl+C stops, twice forces"]
+    lines += [f"  {more}"] if more else []
+    with suppress(OSError):  # nobody reads it: no reason not to serve
+        print("\n".join(lines), flush=True)
 
 
 def where(name: str) -> str:
@@ -471,8 +471,10 @@ def serve_with_workers(options: Namespace, words: list[str]) -> int:
     more = f"workers   {options.workers}; kill -HUP {os.getpid()} renews them"
     command = [sys.executable, "-m", "asgi_ref", *words, "--child", "worker"]
     with opened(options) as sock:
-        count, banner = options.workers, ["--banner", more]
-        return asyncio.run(Workers(command, sock, count, banner).run())
+        patience = (options.timeout_graceful_shutdown or 5) + LAST_WORDS
+        number, banner = options.workers, ["--banner", more]
+        workers = Workers(command, sock, number, banner, patience)
+        return asyncio.run(workers.run())
 
 
 def serve_and_watch(options: Namespace, words: list[str]) -> int:

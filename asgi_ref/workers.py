@@ -43,6 +43,7 @@ READY = b"+"  # what a worker says to its parent, one byte each
 RETIRES = b"-"
 PAUSE = 1.0  # seconds before another try, when a worker died at once
 FORCED = 3.0  # seconds after the second signal, until a worker is killed
+PATIENCE = 10.0  # seconds for a worker that was replaced to finish
 
 
 class Worker:
@@ -92,7 +93,8 @@ class Workers:
 
     command: starts a worker. It is also given `--fd N`, the socket to accept
     from, and `--parent-fd N`, the number for `tie`. first: what only the
-    first one is given; the others start when it is ready.
+    first one is given; the others start when it is ready. patience: seconds
+    for a worker that was replaced.
     """
 
     def __init__(
@@ -101,8 +103,10 @@ class Workers:
         sock: socket,
         count: int,
         first: Sequence[str] = (),
+        patience: float = PATIENCE,
     ) -> None:
         self._command, self._first = command, first
+        self._patience = patience
         self._sock, self._count = sock, count
         self._alive: dict[Worker, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
@@ -156,6 +160,8 @@ class Workers:
             if follower is not None:
                 if worker is not None and not worker.told:
                     worker.stop()
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(self._patience, worker.kill)
                 worker = follower
             elif worker is not None and worker in self._alive:
                 log.error("workers   pid %d stays", worker.process.pid)

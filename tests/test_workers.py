@@ -235,6 +235,19 @@ async def test_a_follower_that_cannot_start_changes_nothing(tmp_path, logged):
 
 
 @on_a_loop
+async def test_a_worker_that_was_replaced_is_not_waited_for_forever(tmp_path):
+    async with House(tmp_path, 1) as house:
+        house.workers._patience = 0.05
+        await house.until("serves", 1)
+        (old,) = house.workers._alive
+        await house.ask("deaf")
+        house.workers.renew()
+        await house.until("serves", 2)
+        assert await old.process.wait() == -signal.SIGKILL
+        assert not house.told("stops")
+
+
+@on_a_loop
 async def test_a_first_worker_that_cannot_start_ends_it_all(tmp_path):
     async with House(tmp_path, 4) as house:
         house.broken.touch()
