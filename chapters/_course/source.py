@@ -159,8 +159,8 @@ def symbols(text: str) -> Iterator[tuple[str, int, int]]:
     """Yield each name of a module with its first and last line.
 
     Names of classes' members are dotted. "class Name" ends before the first
-    method; "docstring" and "imports" are the module's own. The comments and
-    decorators above a name belong to it.
+    method; "docstring", "imports" and "end", its last line, are the module's
+    own. The comments and decorators above a name belong to it.
     """
     lines = ["", *text.splitlines()]
     body = ast.parse(text).body
@@ -171,6 +171,7 @@ def symbols(text: str) -> Iterator[tuple[str, int, int]]:
         first = start_of(imports[0], lines)
         yield "imports", first, imports[-1].end_lineno or first
     yield from members(body, lines, "")
+    yield "end", len(lines) - 1, len(lines) - 1
 
 
 def members(

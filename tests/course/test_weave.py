@@ -97,6 +97,7 @@ def numbered(text):
         ("Buffer.take", "    # Taking.", "        return self.size"),
         ("Buffer.look", "    def look(self):", "        return self.size"),
         ("LIMIT..Buffer.size", "LIMIT = 10  # bytes", "    size = 0"),
+        ("Buffer.look..end", "    def look(self):", "    return END in data"),
         ("6", "import re", "import re"),
         ("6-8", "import re", "LIMIT = 10  # bytes"),
     ],
