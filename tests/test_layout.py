@@ -27,9 +27,9 @@ TOP_LEVEL = {"README.md", "LICENSE", "pyproject.toml", "mkdocs.yml"}
 TOP_LEVEL |= {"asgi_ref", "chapters", "tests"}
 
 COLUMNS = 79
-# The aim for the whole package was 2,000; it is over it, and a new line should
-# be worth another.
-PACKAGE_LINES = 6200
+# The aim for the whole package was 2,000; with all its parts it is three times
+# that, and a new line should be worth another.
+PACKAGE_LINES = 6050
 FUNCTION_LINES = 32
 
 FILES = sorted(PACKAGE.glob("*.py"))
