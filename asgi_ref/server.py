@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from socket import socket
 from typing import Any, Protocol
 
@@ -141,7 +141,6 @@ class Conversation:
         own_lines, state = self.server.own_lines, self.server.lifespan.state
         ends, waits = self.server.ends, self._app_waits
         finished = (self.log_access,) if self.server.logs_access else ()
-        begin = partial(Exchange, connection, transport, own_lines, finished)
         goes_on = before is None or await self._settle(before)
         before = None
         while goes_on and (request := await self._next_request()):
@@ -149,7 +148,8 @@ class Conversation:
                 handler = self.server.upgrade_handler(request)
                 if handler is not None:
                     return await handler(self, request)
-            self.exchange = exchange = begin()
+            exchange = Exchange(connection, transport, own_lines, finished)
+            self.exchange = exchange
             scope = http_scope(request, self.told, state)
             await in_context(exchange.run(self.app, scope, ends), waits)
             if self.exchange is not exchange:
